@@ -1,0 +1,85 @@
+// What the daemon knows of itself: written by the controller alone, read by the HTTP endpoint, the metrics and the
+// control socket. All on one thread, so plain values.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "bgp/status.hpp"
+#include "conf/cluster.hpp"
+#include "conf/config.hpp"
+#include "tunnel/kernel.hpp"
+#include "tunnel/plan.hpp"
+
+namespace weft {
+
+/// Start-up as named events, each reached once and in this order; `ready` may be lost and regained.
+enum class Phase : std::uint8_t {
+    starting,
+    config_loaded,
+    source_synced,
+    kernel_synced,
+    bgp_configured,
+    bgp_converged,
+    ready
+};
+/// "config-loaded" and so on.
+std::string_view to_string(Phase phase);
+
+/// A change made, or a thing that happened, for `show events`.
+struct Event {
+    std::chrono::system_clock::time_point at;
+    std::string what;  ///< "replace route 10.65.2.0/26 via ..."
+    std::string why;
+};
+
+/// Counts that only grow, by label.
+struct Counters {
+    std::map<std::pair<std::string, std::string>, std::uint64_t> kernel_writes;  ///< (object kind, "ok"|"error")
+    std::map<std::string, std::uint64_t> errors;          ///< by kind: "kernel", "config", "bird", ...
+    std::map<std::string, std::uint64_t> drift_repaired;  ///< by object kind
+    std::uint64_t reloads_ok = 0;
+    std::uint64_t reloads_failed = 0;
+    std::uint64_t source_events = 0;
+    std::uint64_t kernel_resyncs = 0;
+    /// Reconcile durations: counts under each bound, and the sum. Bounds in seconds.
+    static constexpr std::array<double, 9> kBounds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0};
+    std::array<std::uint64_t, kBounds.size() + 1> reconcile_buckets{};
+    double reconcile_seconds = 0;
+    std::uint64_t reconciles = 0;
+};
+
+struct State {
+    std::string config_file;
+    Config config;
+    std::vector<Diagnostic> config_warnings;
+    Cluster cluster;
+    std::string node;  ///< this node's name
+    bool config_loaded = false;
+    bool source_synced = false;
+    bool kernel_synced = false;  ///< the last reconcile left nothing to do
+    Host host;
+    Desired desired;
+    Observed observed;
+    std::vector<Problem> problems;  ///< of the plan, of the kernel, of BIRD; see readiness.hpp for what counts
+    std::vector<std::string> kernel_failures;  ///< of the last reconcile, the kernel's words
+    BgpStatus bgp;
+    Phase phase = Phase::starting;  ///< the furthest reached
+    std::chrono::steady_clock::time_point started{};
+    std::chrono::system_clock::time_point started_wall{};
+    std::chrono::system_clock::time_point last_reload{};
+    std::string last_reload_result;  ///< "ok", or what was wrong
+    std::deque<Event> events;        ///< the newest kEvents
+    Counters counters;
+
+    static constexpr std::size_t kEvents = 100;
+    Backend backend() const { return config.backend.value; }
+    void note(std::string what, std::string why);
+};
+
+}  // namespace weft
