@@ -47,7 +47,8 @@ struct ObservedVxlan {
 struct ObservedIpip {
     IpipDevice device;
     std::uint32_t index = 0;
-    std::vector<InterfaceAddress> addresses;
+    std::vector<InterfaceAddress> addresses;  ///< all IPv4 ones
+    bool ours = false;                        ///< it carries the alias that weft gives it when it configures it
     bool operator==(const ObservedIpip&) const = default;
 };
 
