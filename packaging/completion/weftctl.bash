@@ -1,0 +1,54 @@
+# bash completion for weftctl(8)                                                              -*- shell-script -*-
+
+_weftctl() {
+    local cur prev words cword
+    if declare -F _init_completion >/dev/null; then
+        _init_completion || return
+    else
+        COMPREPLY=() words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
+        cur=${words[cword]} prev=${words[cword - 1]}
+    fi
+
+    case $prev in
+        -s | --socket)
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            return
+            ;;
+    esac
+
+    # The words of the command, without the options before it.
+    local -a command=()
+    local i skip=
+    for ((i = 1; i < cword; i++)); do
+        if [[ -n $skip ]]; then
+            skip=
+        elif [[ ${words[i]} == -s || ${words[i]} == --socket ]]; then
+            skip=yes
+        elif [[ ${words[i]} != -* ]]; then
+            command+=("${words[i]}")
+        fi
+    done
+
+    local choices=
+    case "${command[*]}" in
+        '') choices='show configure explain plan ready help -s --socket --json --version --help' ;;
+        show) choices='status nodes pools blocks tunnels routes bgp config events' ;;
+        'show routes') choices='for' ;;
+        configure) choices='check timeout confirm undo' ;;
+        ready) choices='--bgp --no-bgp' ;;
+    esac
+    if [[ $cur == -* && ${command[0]-} == show ]]; then
+        choices='--json'
+    fi
+    if [[ ${command[*]} == plan && $cur == -* ]]; then
+        choices='--json'
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$cur")
+    case "${command[*]}" in
+        configure | 'configure check' | plan)
+            local -a files
+            mapfile -t files < <(compgen -f -- "$cur")
+            COMPREPLY+=("${files[@]}")
+            ;;
+    esac
+} && complete -o filenames -F _weftctl weftctl
