@@ -115,6 +115,11 @@ void normalise(Cluster& cluster) {
         if (pool->vxlan != Encapsulate::never && !vxlan) vxlan = block.cidr.address;
         if (pool->ipip != Encapsulate::never && !node.ipip4) node.ipip4 = block.cidr.address;
     }
+    // Derived once here, because a planner that hashed 5,000 names on every change would do little else.
+    for (Node& node : cluster.nodes) {
+        if (node.vxlan4 && !node.mac4) node.mac4 = vtep_mac(node.name, Family::v4);
+        if (node.vxlan6 && !node.mac6) node.mac6 = vtep_mac(node.name, Family::v6);
+    }
 }
 
 Mac vtep_mac(std::string_view node, Family family) {

@@ -127,7 +127,8 @@ struct Cluster {
 };
 
 /// Sorts what Cluster says is sorted, and fills in each node's default tunnel addresses: the first address of its
-/// first block (by prefix) that lies in a pool of that encapsulation. Host prefixes are no blocks in this sense.
+/// first block (by prefix) that lies in a pool of that encapsulation (host prefixes are no blocks in this sense), and
+/// the MACs of nodes that have a VTEP.
 void normalise(Cluster& cluster);
 
 /// The MAC that every Calico node derives for a VTEP: 66 and the first five bytes of SHA-1 of the node's name

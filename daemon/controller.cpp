@@ -1,0 +1,209 @@
+#include "daemon/controller.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "daemon/logging.hpp"
+#include "daemon/supervisor.hpp"
+
+namespace weft {
+namespace {
+
+constexpr std::chrono::milliseconds kFirstRetry{500};
+
+std::string text_of(const std::vector<Diagnostic>& diagnostics, Severity severity) {
+    std::string text;
+    for (const Diagnostic& diagnostic : diagnostics) {
+        if (diagnostic.severity != severity) continue;
+        if (!text.empty()) text += '\n';
+        text += to_string(diagnostic);
+    }
+    return text;
+}
+
+/// What the language knows but this build does not serve yet; refused at start rather than ignored.
+Result<Done> honoured(const Config& config) {
+    if (std::holds_alternative<EtcdSource>(config.source.value)) {
+        return Error{fmt::format("{}: 'source etcd' is not in this build: use 'source static'",
+                                 to_string(config.source.origin))};
+    }
+    if (std::holds_alternative<DirectorySource>(config.source.value)) {
+        return Error{fmt::format("{}: 'source directory' is not in this build: use 'source static'",
+                                 to_string(config.source.origin))};
+    }
+    return Done{};
+}
+
+/// A remote node's address to ask the kernel for the way to: preferably outside this node's subnet, because the
+/// device that leads there is the one whose MTU the tunnel has to fit.
+std::optional<Address> some_peer(const Cluster& cluster, const Node* self, Family family) {
+    std::optional<Address> near;
+    for (const Node& node : cluster.nodes) {
+        const auto& address = node.address(family);
+        if (&node == self || !address) continue;
+        if (self == nullptr || !self->address(family)) return address->address;
+        if (!self->address(family)->network().contains(address->address)) return address->address;
+        if (!near) near = address->address;
+    }
+    return near;
+}
+
+}  // namespace
+
+Scope scope_of(const Config& config, const Cluster& cluster) {
+    const Node* const self = cluster.find_node(config.hostname.value);
+    Scope scope{.vxlan_device4 = cluster.vxlan.device4,
+                .vxlan_device6 = cluster.vxlan.device6,
+                .ipip_device = cluster.ipip.device,
+                .own4 = {},
+                .own6 = {},
+                .peer4 = some_peer(cluster, self, Family::v4),
+                .peer6 = some_peer(cluster, self, Family::v6)};
+    if (self != nullptr && self->address4) scope.own4 = self->address4->address;
+    if (self != nullptr && self->address6) scope.own6 = self->address6->address;
+    return scope;
+}
+
+Controller::Controller(boost::asio::io_context& io, Options options, Kernel& kernel)
+    : io_(io),
+      options_(std::move(options)),
+      kernel_(kernel),
+      settle_(io),
+      retry_(io),
+      audit_(io),
+      revert_(io),
+      retry_after_(kFirstRetry) {
+    state_.started = std::chrono::steady_clock::now();
+    state_.started_wall = std::chrono::system_clock::now();
+}
+
+Controller::~Controller() = default;
+
+Scope Controller::scope() const {
+    return scope_of(state_.config, state_.cluster);
+}
+
+Result<Controller::Running> Controller::load(const std::string& file) const {
+    Loaded loaded = load_config(file, options_.environment);
+    if (!loaded.ok()) return Error{text_of(loaded.diagnostics, Severity::error)};
+    if (options_.control_socket) {
+        loaded.config.control_socket = {.value = *options_.control_socket,
+                                        .origin = {.kind = Origin::Kind::command_line, .place = {}, .variable = {}}};
+    }
+    if (const auto refused = honoured(loaded.config); !refused) return refused.error();
+    return Running{.file = file, .config = std::move(loaded.config), .warnings = std::move(loaded.diagnostics)};
+}
+
+Result<Done> Controller::start() {
+    auto first = load(options_.config_file);
+    if (!first) return first.error();
+    kernel_.watch([this](const Kernel::Notice& notice) { kernel_noticed(notice); });
+    if (const auto adopted = adopt(*std::move(first)); !adopted) return adopted.error();
+    spdlog::info("weftd {} runs node {} with {}, calico_backend {}", WEFT_VERSION, state_.node, state_.config_file,
+                 to_string(state_.backend()));
+    schedule_audit();
+    return Done{};
+}
+
+/// Makes a verified configuration the running one. All that can refuse it comes before the first thing that changes.
+Result<Done> Controller::adopt(Running next) {
+    if (!state_.config_loaded || next.config.log != state_.config.log) {
+        if (const auto logging = set_up_logging(next.config.log); !logging) return logging.error();
+    }
+    for (const Diagnostic& warning : next.warnings) spdlog::warn("{}", to_string(warning));
+    state_.config_file = next.file;
+    state_.config = std::move(next.config);
+    state_.config_warnings = std::move(next.warnings);
+    state_.config_loaded = true;
+    state_.cluster = cluster_of(state_.config);
+    state_.node = state_.config.hostname.value;
+    state_.source_synced = true;
+    state_.last_reload = std::chrono::system_clock::now();
+    state_.last_reload_result = "ok";
+    observed_stale_ = true;  // devices may have other names, this node another address
+    cause_ = "configuration";
+    retry_after_ = kFirstRetry;
+    reconcile();
+    return Done{};
+}
+
+Result<Done> Controller::configure(const std::optional<std::string>& file,
+                                   std::optional<std::chrono::seconds> timeout) {
+    notify_reloading();
+    const std::string path = file.value_or(state_.config_file);
+    Running before{.file = state_.config_file, .config = state_.config, .warnings = state_.config_warnings};
+    auto next = load(path);
+    Result<Done> result = next ? adopt(*std::move(next)) : Result<Done>(next.error());
+    notify_ready();
+    if (!result) {
+        ++state_.counters.reloads_failed;
+        ++state_.counters.errors["config"];
+        state_.last_reload = std::chrono::system_clock::now();
+        state_.last_reload_result = result.error().message;
+        spdlog::error("{} refused, the running configuration stays:\n{}", path, result.error().message);
+        state_.note(fmt::format("configuration {} refused", path), result.error().message);
+        return result;
+    }
+    ++state_.counters.reloads_ok;
+    previous_ = std::move(before);
+    spdlog::info("configuration {} is running", path);
+    state_.note(fmt::format("configuration {} is running", path), "configure");
+    revert_.cancel();
+    if (timeout) {
+        revert_.expires_after(*timeout);
+        revert_.async_wait([this](const boost::system::error_code& stopped) {
+            if (stopped) return;
+            spdlog::warn("configuration not confirmed in time, going back to the one before");
+            if (const auto undone = undo(); !undo) spdlog::error("{}", undone.error().message);
+        });
+    }
+    return Done{};
+}
+
+Result<std::string> Controller::check(const std::optional<std::string>& file) {
+    const auto loaded = load(file.value_or(state_.config_file));
+    if (!loaded) return loaded.error();
+    return text_of(loaded->warnings, Severity::warning);
+}
+
+Result<Done> Controller::confirm() {
+    if (revert_.cancel() == 0) return Error{"no configuration waits to be confirmed"};
+    return Done{};
+}
+
+Result<Done> Controller::undo() {
+    if (!previous_) return Error{"there is no configuration to go back to"};
+    revert_.cancel();
+    Running before = *std::exchange(previous_, std::nullopt);
+    state_.note(fmt::format("back to configuration {}", before.file), "undo");
+    return adopt(std::move(before));
+}
+
+Result<Preview> Controller::preview(const std::optional<std::string>& file) {
+    auto next = load(file.value_or(state_.config_file));
+    if (!next) return next.error();
+    const Cluster cluster = cluster_of(next->config);
+    const Scope scope = scope_of(next->config, cluster);
+    const auto host = kernel_.host(scope);
+    if (!host) return host.error();
+    const auto observed = kernel_.observe(scope);
+    if (!observed) return observed.error();
+    const Plan wanted = plan({.cluster = cluster,
+                              .host = *host,
+                              .node = next->config.hostname.value,
+                              .backend = next->config.backend.value});
+    return Preview{.kernel = difference(wanted.desired, *observed), .bird = {}};
+}
+
+Result<Lookup> Controller::lookup(const Address& destination) {
+    return kernel_.lookup(destination);
+}
+
+void Controller::stop() {
+    notify_stopping();
+    spdlog::info("weftd stops; the kernel's routes and devices stay, so traffic goes on");
+}
+
+}  // namespace weft

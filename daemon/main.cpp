@@ -1,0 +1,180 @@
+// weftd: command line, signals, and the parts put together.
+#include <utility>
+
+#include <fmt/format.h>
+#include <linux/capability.h>
+#include <spdlog/spdlog.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <CLI/CLI.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include <csignal>
+#include <cstdio>
+
+#include "daemon/controller.hpp"
+#include "daemon/supervisor.hpp"
+#include "tunnel/netlink_kernel.hpp"
+
+namespace weft {
+namespace {
+
+struct CommandLine {
+    std::string config_file = "/etc/weft/weft.conf";
+    std::optional<std::string> control_socket;
+    bool check = false;
+    bool purge = false;
+    bool dry_run = false;
+    bool classic_routes = false;
+};
+
+int fail(const std::string& message) {
+    fmt::print(stderr, "weftd: {}\n", message);
+    return 1;
+}
+
+/// weftd -p: the file's errors and warnings, nothing else.
+int check(const CommandLine& line) {
+    const Loaded loaded = load_config(line.config_file, process_environment());
+    for (const Diagnostic& diagnostic : loaded.diagnostics) fmt::print(stderr, "{}\n", to_string(diagnostic));
+    return loaded.ok() ? 0 : 1;
+}
+
+bool may_administer_the_network() {
+    __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> data{};
+    if (syscall(SYS_capget, &header, data.data()) != 0) return true;  // cannot tell: the kernel will
+    return (data[0].effective & (1U << CAP_NET_ADMIN)) != 0;
+}
+
+int purge(const CommandLine& line, Kernel& kernel) {
+    const Loaded loaded = load_config(line.config_file, process_environment());
+    if (!loaded.ok()) return check(line);
+    const Scope scope = scope_of(loaded.config, cluster_of(loaded.config));
+    const auto observed = kernel.observe(scope);
+    if (!observed) return fail(observed.error().message);
+    const std::vector<Change> changes = difference(Desired{}, *observed);
+    const std::vector<Failure> failures = kernel.apply(scope, changes);
+    for (const Failure& failure : failures) fmt::print(stderr, "weftd: {}\n", failure.message);
+    fmt::print("weftd: removed {} objects of weft's from this kernel\n", changes.size() - failures.size());
+    return failures.empty() ? 0 : 1;
+}
+
+/// Exit status: 0 nothing to do, 2 changes, 1 error.
+int dry_run(Controller& controller, const CommandLine& line) {
+    const auto preview = controller.preview(line.config_file);
+    if (!preview) return fail(preview.error().message);
+    for (const Change& change : preview->kernel) {
+        fmt::print("{} ({}){}\n", to_string(change), change.reason,
+                   change.may_interrupt ? "  [may interrupt traffic]" : "");
+    }
+    if (!preview->bird.empty()) fmt::print("{}\n", preview->bird);
+    return preview->kernel.empty() && preview->bird.empty() ? 0 : 2;
+}
+
+/// Keeps an io_context busy with a file descriptor's readiness.
+class Readable {
+  public:
+    Readable(boost::asio::io_context& io, int descriptor, std::function<void()> readable)
+        : stream_(io, dup(descriptor)), readable_(std::move(readable)) {
+        wait();
+    }
+
+  private:
+    void wait() {
+        stream_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                           [this](const boost::system::error_code& stopped) {
+                               if (stopped) return;
+                               readable_();
+                               wait();
+                           });
+    }
+    boost::asio::posix::stream_descriptor stream_;
+    std::function<void()> readable_;
+};
+
+class Watchdog {
+  public:
+    Watchdog(boost::asio::io_context& io, std::chrono::microseconds interval) : timer_(io), interval_(interval) {
+        feed();
+    }
+
+  private:
+    void feed() {
+        notify_watchdog();
+        timer_.expires_after(interval_);
+        timer_.async_wait([this](const boost::system::error_code& stopped) {
+            if (!stopped) feed();
+        });
+    }
+    boost::asio::steady_timer timer_;
+    std::chrono::microseconds interval_;
+};
+
+int run(const CommandLine& line) {
+    if (!may_administer_the_network()) {
+        return fail(
+            "CAP_NET_ADMIN is missing, without which no route can be set: run weftd as root, or as a service that "
+            "grants it (AmbientCapabilities=CAP_NET_ADMIN)");
+    }
+    auto kernel = NetlinkKernel::open({.nexthop_objects = !line.classic_routes});
+    if (!kernel) return fail(kernel.error().message);
+    if (line.purge) return purge(line, **kernel);
+
+    boost::asio::io_context io(1);
+    Controller controller(
+        io,
+        {.config_file = line.config_file, .control_socket = line.control_socket, .environment = process_environment()},
+        **kernel);
+    if (line.dry_run) return dry_run(controller, line);
+    if (const auto started = controller.start(); !started) return fail(started.error().message);
+    const Readable notifications(io, (*kernel)->notification_fd(), [&] { (*kernel)->read_notifications(); });
+    std::optional<Watchdog> watchdog;
+    if (const auto interval = watchdog_interval()) watchdog.emplace(io, *interval);
+
+    boost::asio::signal_set stop(io, SIGTERM, SIGINT);
+    stop.async_wait([&](const boost::system::error_code& cancelled, int) {
+        if (cancelled) return;
+        controller.stop();
+        io.stop();
+    });
+    boost::asio::signal_set hang_up(io, SIGHUP);
+    std::function<void()> await_hang_up = [&] {
+        hang_up.async_wait([&](const boost::system::error_code& cancelled, int) {
+            if (cancelled) return;
+            // What was wrong with the file is logged and in `show status`; the running state goes on.
+            static_cast<void>(controller.configure(std::nullopt, std::nullopt));
+            await_hang_up();
+        });
+    };
+    await_hang_up();
+    io.run();
+    return 0;
+}
+
+}  // namespace
+}  // namespace weft
+
+int main(int argc, char** argv) {
+    std::signal(SIGPIPE, SIG_IGN);  // NOLINT: a client that hangs up is no reason to end
+    weft::CommandLine line;
+    CLI::App app(
+        "weftd makes the addresses of this node's workloads reachable from every node of the cluster: through VXLAN "
+        "tunnels that it programs, or through IPIP tunnels and plain routes that BGP (BIRD) distributes.\n"
+        "Signals: SIGHUP reads the configuration again, SIGTERM stops and leaves all routes in place.");
+    app.name("weftd");
+    app.set_version_flag("--version", "weftd " WEFT_VERSION);
+    app.add_option("-c,--config", line.config_file, "The configuration file")->capture_default_str();
+    app.add_option("-s,--socket", line.control_socket, "The control socket (wins over the file's 'control')");
+    auto* check = app.add_flag("-p,--parse", line.check, "Check the configuration file and exit: 0 good, 1 errors");
+    auto* purge = app.add_flag("--purge", line.purge, "Remove everything weft owns from this host's kernel, and exit");
+    auto* dry =
+        app.add_flag("--dry-run", line.dry_run, "Print what would be changed, and exit: 0 nothing, 2 changes, 1 error");
+    app.add_flag("--no-nexthop-objects", line.classic_routes,
+                 "Write routes the classic way even where the kernel has nexthop objects");
+    check->excludes(purge)->excludes(dry);
+    purge->excludes(dry);
+    CLI11_PARSE(app, argc, argv);
+    return line.check ? weft::check(line) : weft::run(line);
+}

@@ -1,0 +1,199 @@
+// The controller's loop: what the kernel has against what it should have, and what is done about it.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "daemon/controller.hpp"
+#include "daemon/readiness.hpp"
+#include "daemon/supervisor.hpp"
+#include "tunnel/record.hpp"
+
+namespace weft {
+namespace {
+
+/// Long enough to take in the rest of a burst of notifications, short enough that repair stays within 100 ms.
+constexpr std::chrono::milliseconds kSettle{5};
+constexpr std::chrono::milliseconds kFirstRetry{500};
+constexpr std::chrono::milliseconds kLastRetry{30'000};
+/// The slow audit that backs the notifications up.
+constexpr std::chrono::minutes kAudit{5};
+/// Devices that are made change what can be put on them: a few passes settle any configuration.
+constexpr int kPasses = 3;
+/// Of a large set of changes so many are named in the events; the rest is counted.
+constexpr std::size_t kNamedChanges = 20;
+/// Above so many changes a dump is cheaper than entering each of them.
+constexpr std::size_t kRecordAtMost = 2'000;
+
+}  // namespace
+
+void Controller::kernel_noticed(const Kernel::Notice& notice) {
+    ++state_.counters.source_events;
+    drift_ = true;
+    observed_stale_ = true;
+    if (notice.full) ++state_.counters.kernel_resyncs;
+    reconcile_soon(notice.object.empty() ? "kernel changed" : notice.object);
+}
+
+void Controller::reconcile_soon(std::string cause) {
+    if (settling_) return;
+    settling_ = true;
+    cause_ = std::move(cause);
+    settle_.expires_after(kSettle);
+    settle_.async_wait([this](const boost::system::error_code& stopped) {
+        settling_ = false;
+        if (!stopped) reconcile();
+    });
+}
+
+bool Controller::observe() {
+    const Scope scope = this->scope();
+    auto host = kernel_.host(scope);
+    auto observed = host ? kernel_.observe(scope) : Result<Observed>(host.error());
+    if (!observed) {
+        ++state_.counters.errors["kernel"];
+        report_failures({observed.error().message});
+        return false;
+    }
+    state_.host = *std::move(host);
+    state_.observed = *std::move(observed);
+    observed_stale_ = false;
+    return true;
+}
+
+void Controller::reconcile() {
+    const auto begin = std::chrono::steady_clock::now();
+    state_.kernel_synced = false;
+    bool settled = false;
+    for (int pass = 0; pass < kPasses && !settled; ++pass) {
+        if (observed_stale_ && !observe()) break;
+        Plan wanted =
+            plan({.cluster = state_.cluster, .host = state_.host, .node = state_.node, .backend = state_.backend()});
+        state_.desired = std::move(wanted.desired);
+        report_problems(std::move(wanted.problems));
+        const std::vector<Change> changes = difference(state_.desired, state_.observed);
+        if (changes.empty()) report_failures({});
+        settled = changes.empty() || apply(changes);
+    }
+    state_.kernel_synced = settled && state_.kernel_failures.empty();
+    drift_ = false;
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    const auto& bounds = Counters::kBounds;
+    const auto bucket = std::lower_bound(bounds.begin(), bounds.end(), seconds) - bounds.begin();
+    ++state_.counters.reconcile_buckets.at(static_cast<std::size_t>(bucket));
+    state_.counters.reconcile_seconds += seconds;
+    ++state_.counters.reconciles;
+    if (state_.kernel_synced) {
+        retry_after_ = kFirstRetry;
+        retry_.cancel();
+    } else {
+        schedule_retry();
+    }
+    update_phase();
+}
+
+bool Controller::apply(const std::vector<Change>& changes) {
+    const std::vector<Failure> failures = kernel_.apply(scope(), changes);
+    note_changes(changes, failures);
+    std::vector<std::string> messages;
+    for (const Failure& failure : failures) messages.push_back(failure.message);
+    report_failures(std::move(messages));
+
+    bool recorded = failures.empty() && changes.size() <= kRecordAtMost;
+    for (std::size_t i = 0; recorded && i < changes.size(); ++i) recorded = record(state_.observed, changes[i]);
+    if (recorded) return true;
+    observed_stale_ = true;
+    // With failures another pass at once would only fail again; the retry's back-off takes over.
+    if (!failures.empty()) {
+        observe();
+        return true;
+    }
+    return false;
+}
+
+void Controller::note_changes(const std::vector<Change>& changes, const std::vector<Failure>& failures) {
+    auto failed = failures.begin();
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+        const std::string kind(object_kind(changes[i].object));
+        const bool failure = failed != failures.end() && failed->change == i;
+        if (failure) ++failed;
+        ++state_.counters.kernel_writes[{kind, failure ? "error" : "ok"}];
+        if (failure) ++state_.counters.errors["kernel"];
+        if (drift_ && !failure) ++state_.counters.drift_repaired[kind];
+        if (i < kNamedChanges) {
+            const std::string text = to_string(changes[i]);
+            state_.note(failure ? "failed: " + text : text, fmt::format("{} ({})", changes[i].reason, cause_));
+            spdlog::debug("{}: {} ({})", text, changes[i].reason, cause_);
+        }
+    }
+    if (changes.size() > kNamedChanges) {
+        state_.note(fmt::format("and {} more changes", changes.size() - kNamedChanges), cause_);
+    }
+    spdlog::info("kernel: {} changes, {} failed ({})", changes.size(), failures.size(), cause_);
+}
+
+/// A failure that persists is said once, not at every retry.
+void Controller::report_failures(std::vector<std::string> failures) {
+    if (failures != state_.kernel_failures) {
+        for (const std::string& failure : failures) {
+            const auto& known = state_.kernel_failures;
+            if (std::find(known.begin(), known.end(), failure) == known.end()) spdlog::error("{}", failure);
+        }
+        if (failures.empty()) spdlog::info("the kernel took everything that failed before");
+    }
+    state_.kernel_failures = std::move(failures);
+}
+
+void Controller::report_problems(std::vector<Problem> problems) {
+    for (const Problem& problem : problems) {
+        if (std::find(state_.problems.begin(), state_.problems.end(), problem) != state_.problems.end()) continue;
+        if (problem.unready) {
+            spdlog::error("{}: {}", problem.object, problem.text);
+        } else {
+            spdlog::warn("{}: {}", problem.object, problem.text);
+        }
+    }
+    state_.problems = std::move(problems);
+}
+
+void Controller::schedule_retry() {
+    retry_.expires_after(retry_after_);
+    retry_after_ = std::min(retry_after_ * 2, kLastRetry);
+    retry_.async_wait([this](const boost::system::error_code& stopped) {
+        if (stopped) return;
+        observed_stale_ = true;
+        cause_ = "retry";
+        reconcile();
+    });
+}
+
+void Controller::schedule_audit() {
+    audit_.expires_after(kAudit);
+    audit_.async_wait([this](const boost::system::error_code& stopped) {
+        if (stopped) return;
+        observed_stale_ = true;
+        drift_ = true;
+        cause_ = "audit";
+        reconcile();
+        schedule_audit();
+    });
+}
+
+void Controller::update_phase() {
+    const Phase before = state_.phase;
+    const Readiness now = readiness(state_, std::chrono::steady_clock::now());
+    state_.phase = now.phase;
+    if (state_.phase != before) {
+        spdlog::info("phase {}", to_string(state_.phase));
+        notify_status(fmt::format("{}: node {}, {} routes, {} VTEPs", to_string(state_.phase), state_.node,
+                                  state_.desired.routes.size(), state_.desired.fdb.size()));
+    }
+    if (now.ready && !ready_told_) {
+        ready_told_ = true;
+        notify_ready();
+    }
+    if (changed_) changed_();
+}
+
+}  // namespace weft
