@@ -156,7 +156,7 @@ Result<Done> Controller::configure(const std::optional<std::string>& file,
         revert_.async_wait([this](const boost::system::error_code& stopped) {
             if (stopped) return;
             spdlog::warn("configuration not confirmed in time, going back to the one before");
-            if (const auto undone = undo(); !undo) spdlog::error("{}", undone.error().message);
+            if (const auto undone = undo(); !undone) spdlog::error("{}", undone.error().message);
         });
     }
     return Done{};

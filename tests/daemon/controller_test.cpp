@@ -30,11 +30,7 @@ constexpr const char* kThirdNode = R"(node "c" { address 198.51.100.13/24; block
 /// A controller with its file in a directory of its own.
 class ControllerTest : public testing::Test {
   protected:
-    ControllerTest() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "weft-controller-XXXXXX").string();
-        directory_ = mkdtemp(pattern.data());
-        write(kTwoNodes);
-    }
+    ControllerTest() { write(kTwoNodes); }
     ~ControllerTest() override { std::filesystem::remove_all(directory_); }
 
     void write(const std::string& text) const { std::ofstream(file()) << text; }
@@ -56,7 +52,12 @@ class ControllerTest : public testing::Test {
             [&](const ObservedRoute& route) { return to_string(route.route.destination) == destination; });
     }
 
-    std::string directory_;
+    static std::string new_directory() {
+        std::string pattern = (std::filesystem::temp_directory_path() / "weft-controller-XXXXXX").string();
+        return mkdtemp(pattern.data());
+    }
+
+    const std::string directory_ = new_directory();
     boost::asio::io_context io_{1};
     SimulatedKernel kernel_;
     Controller controller_{io_,

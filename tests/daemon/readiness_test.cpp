@@ -16,7 +16,7 @@ State converged() {
     State state;
     state.config.backend.value = Backend::bird;
     state.config_loaded = state.source_synced = state.kernel_synced = true;
-    state.cluster.nodes.push_back({.name = "a"});
+    state.cluster.nodes.emplace_back().name = "a";
     state.node = "a";
     state.bgp.bird = BirdState::running;
     state.bgp.config_accepted = true;

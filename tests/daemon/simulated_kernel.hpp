@@ -43,7 +43,11 @@ class SimulatedKernel final : public Kernel {
     }
 
     Result<Lookup> lookup(const Address& destination) override {
-        return Lookup{.destination = destination, .device = "eth0", .type = "unicast"};
+        Lookup found;
+        found.destination = destination;
+        found.device = "eth0";
+        found.type = "unicast";
+        return found;
     }
     void watch(std::function<void(const Notice&)> callback) override { notify = std::move(callback); }
 
