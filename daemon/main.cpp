@@ -14,6 +14,8 @@
 #include <cstdio>
 
 #include "daemon/controller.hpp"
+#include "daemon/doctor.hpp"
+#include "daemon/health.hpp"
 #include "daemon/supervisor.hpp"
 #include "tunnel/netlink_kernel.hpp"
 
@@ -26,6 +28,7 @@ struct CommandLine {
     bool check = false;
     bool purge = false;
     bool dry_run = false;
+    bool doctor = false;
     bool classic_routes = false;
 };
 
@@ -128,6 +131,15 @@ int run(const CommandLine& line) {
         {.config_file = line.config_file, .control_socket = line.control_socket, .environment = process_environment()},
         **kernel);
     if (line.dry_run) return dry_run(controller, line);
+    HttpServer http(io, [&](const std::string& path) {
+        return answer(controller.state(), path, std::chrono::steady_clock::now());
+    });
+    std::string http_trouble;
+    controller.on_change([&] {
+        const auto listening = http.listen(controller.state().config.health.value);
+        const std::string trouble = listening ? "" : listening.error().message;
+        if (trouble != std::exchange(http_trouble, trouble) && !trouble.empty()) spdlog::error("{}", trouble);
+    });
     if (const auto started = controller.start(); !started) return fail(started.error().message);
     const Readable notifications(io, (*kernel)->notification_fd(), [&] { (*kernel)->read_notifications(); });
     std::optional<Watchdog> watchdog;
@@ -171,10 +183,12 @@ int main(int argc, char** argv) {
     auto* purge = app.add_flag("--purge", line.purge, "Remove everything weft owns from this host's kernel, and exit");
     auto* dry =
         app.add_flag("--dry-run", line.dry_run, "Print what would be changed, and exit: 0 nothing, 2 changes, 1 error");
+    app.add_flag("--doctor", line.doctor, "Look this host over and say what to do about what is found");
     app.add_flag("--no-nexthop-objects", line.classic_routes,
                  "Write routes the classic way even where the kernel has nexthop objects");
     check->excludes(purge)->excludes(dry);
     purge->excludes(dry);
     CLI11_PARSE(app, argc, argv);
+    if (line.doctor) return weft::doctor(line.config_file, stdout);
     return line.check ? weft::check(line) : weft::run(line);
 }

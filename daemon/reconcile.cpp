@@ -65,6 +65,7 @@ bool Controller::observe() {
 void Controller::reconcile() {
     const auto begin = std::chrono::steady_clock::now();
     state_.kernel_synced = false;
+    if (!state_.behind_since) state_.behind_since = begin;
     bool settled = false;
     for (int pass = 0; pass < kPasses && !settled; ++pass) {
         if (observed_stale_ && !observe()) break;
@@ -85,6 +86,7 @@ void Controller::reconcile() {
     state_.counters.reconcile_seconds += seconds;
     ++state_.counters.reconciles;
     if (state_.kernel_synced) {
+        state_.behind_since.reset();
         retry_after_ = kFirstRetry;
         retry_.cancel();
     } else {

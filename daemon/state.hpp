@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,7 +63,8 @@ struct State {
     std::string node;  ///< this node's name
     bool config_loaded = false;
     bool source_synced = false;
-    bool kernel_synced = false;  ///< the last reconcile left nothing to do
+    bool kernel_synced = false;                                         ///< the last reconcile left nothing to do
+    std::optional<std::chrono::steady_clock::time_point> behind_since;  ///< the kernel is not as wanted since then
     Host host;
     Desired desired;
     Observed observed;
