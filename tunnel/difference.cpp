@@ -98,6 +98,8 @@ class Differ {
     bool anew(Device role) const { return (anew_ & bit(role)) != 0; }
     /// Devices that go at the end for good: their entries go with them.
     bool going(Device role) const { return (going_ & bit(role)) != 0; }
+    bool lost(const Neighbour& have) const { return ((anew_ | forgetful_) & bit(have.device)) != 0; }
+    bool lost(const FdbEntry& have) const { return anew(have.device); }
 
     void vxlan_devices() {
         for (const VxlanDevice& want : desired_.vxlan) {
@@ -125,7 +127,10 @@ class Differ {
             made_.push_back(want.name);
             anew_ |= bit(want.role);
         } else if (const std::string_view what = why_changed(want, have); !what.empty()) {
-            devices_.push_back({Verb::replace, want, what});
+            // neigh_changeaddr flushes all neighbours of a device whose MAC changes, permanent ones included.
+            const bool forgets = have.device.mac != want.mac;
+            if (forgets) forgetful_ |= bit(want.role);
+            devices_.push_back({Verb::replace, want, what, forgets});
         }
     }
 
@@ -205,7 +210,7 @@ class Differ {
     template <class Entry>
     void entries(const std::vector<Entry>& wanted, const std::vector<Entry>& found, std::vector<Change>& stale) {
         merge(
-            wanted, found, [&](const Entry& have) { return !anew(have.device); },
+            wanted, found, [&](const Entry& have) { return !lost(have); },
             [](const Entry& want, const Entry& have) { return want == have; },
             [&](const Entry& want, const Entry* have) {
                 entries_.push_back({have ? Verb::replace : Verb::add, want, have ? "differs" : "missing"});
@@ -334,8 +339,9 @@ class Differ {
 
     const Desired& desired_;
     const Observed& observed_;
-    unsigned anew_ = 0;   ///< roles
-    unsigned going_ = 0;  ///< roles
+    unsigned anew_ = 0;       ///< roles
+    unsigned going_ = 0;      ///< roles
+    unsigned forgetful_ = 0;  ///< roles whose device loses its neighbours
     std::vector<std::string_view> made_;
     std::vector<Pending> pending_;
     std::vector<Place> places_;

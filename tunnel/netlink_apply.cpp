@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "tunnel/netlink_devices.hpp"
 #include "tunnel/netlink_state.hpp"
@@ -22,18 +23,26 @@ bool already_gone(int error) {
 }
 
 /// One run through a list of changes. Devices are carried out one step at a time, everything else in batches.
+///
+/// IPv6 refuses an onlink gateway (EINVAL, ip6_route_check_nh_onlink) while another route leads to that gateway through
+/// another device. A remote VTEP's tunnel address lies in one of that node's blocks, so this meets every node that
+/// moves from the underlay to the tunnel: its gateway is reached by the very route that is to be replaced. What was
+/// refused that way is written again before anything is removed, with a host route to each such gateway through the
+/// tunnel standing meanwhile.
 class Application {
   public:
     Application(netlink::Socket& socket, Capabilities& can, const Scope& scope, std::span<const Change> changes,
-                const Surroundings& around)
-        : socket_(socket), can_(can), scope_(scope), changes_(changes), roles_(around.roles) {}
+                const Surroundings& around, const netlink::Watch& watch)
+        : socket_(socket), can_(can), scope_(scope), changes_(changes), roles_(around.roles), watch_(watch) {}
 
     std::vector<Failure> run() {
         for (std::size_t at = 0; at < changes_.size() && !forbidden_; ++at) {
-            at_ = at;
-            std::visit([&](const auto& object) { carry_out(changes_[at].verb, object); }, changes_[at].object);
+            const bool remove = changes_[at].verb == Verb::remove;
+            if (remove && !removing_) write_refused_again();
+            removing_ = remove;
+            carry_out(at);
         }
-        flush();
+        write_refused_again();
         if (forbidden_) {
             failures_.erase(failures_.begin(), failures_.end() - 1);
             return std::move(failures_);
@@ -49,6 +58,8 @@ class Application {
     }
 
     void fail(std::size_t change, const Outcome& outcome) {
+        const bool stayed = changes_[change].verb == Verb::replace && object_kind(changes_[change].object) == "route";
+        route_stayed_ = route_stayed_ || stayed;
         if (outcome.error == EPERM && !forbidden_) {
             forbidden_ = true;
             fail(change, EPERM,
@@ -60,6 +71,11 @@ class Application {
             if (outcome.error == EEXIST) text += rival_of(changes_[change]);
             fail(change, outcome.error, std::move(text));
         }
+    }
+
+    void carry_out(std::size_t at) {
+        at_ = at;
+        std::visit([&](const auto& object) { carry_out(changes_[at].verb, object); }, changes_[at].object);
     }
 
     void carry_out(Verb, const Sysctl& setting) {
@@ -110,13 +126,18 @@ class Application {
         flush_full();
     }
     void carry_out(Verb verb, const Nexthop& nexthop) {
-        if (verb == Verb::remove || there(verb, nexthop.via.device)) {
+        // The kernel drops a nexthop's routes along with it, and one that could not be moved off may still be there.
+        if (verb == Verb::remove && route_stayed_) {
+            fail(at_, EBUSY,
+                 to_string(changes_[at_]) + ": kept, a route that should have left it could not be changed");
+        } else if (verb == Verb::remove || there(verb, nexthop.via.device)) {
             write_nexthop(batch_, verb, nexthop, roles_, number());
         }
         flush_full();
     }
     void carry_out(Verb verb, const ObservedRoute& route) {
         const bool needs_device = verb != Verb::remove && route.route.type == RouteType::unicast;
+        if (verb == Verb::add && watch_.holds(route.route)) verb = Verb::replace;
         if (!needs_device || there(verb, route.route.via.device)) write_route(batch_, verb, route, roles_, number());
         flush_full();
     }
@@ -177,7 +198,53 @@ class Application {
             for (const std::size_t change : sent) fail(change, exchange);
             return;
         }
-        for (const auto& [change, outcome] : refused) fail(change, outcome);
+        for (const auto& [change, outcome] : refused) {
+            if (outcome.error == EINVAL && !again_ && tunnel_gateway(changes_[change]))
+                refused_.push_back(change);
+            else
+                fail(change, outcome);
+        }
+    }
+
+    /// The gateway within the IPv6 tunnel that the change, if it is to write one, needs to reach.
+    static const Via* tunnel_gateway(const Change& change) {
+        const Via* via = nullptr;
+        if (const auto* nexthop = std::get_if<Nexthop>(&change.object)) via = &nexthop->via;
+        if (const auto* route = std::get_if<ObservedRoute>(&change.object)) via = &route->route.via;
+        const bool tunnelled = via && via->device == Device::vxlan6 && via->gateway && via->onlink;
+        return tunnelled && change.verb != Verb::remove ? via : nullptr;
+    }
+
+    void write_refused_again() {
+        flush();
+        if (refused_.empty()) return;
+        again_ = true;
+        const std::vector<std::size_t> again = std::exchange(refused_, {});
+        std::vector<Address> gateways;
+        for (const std::size_t change : again) gateways.push_back(*tunnel_gateway(changes_[change])->gateway);
+        std::ranges::sort(gateways);
+        const auto same = std::ranges::unique(gateways);
+        gateways.erase(same.begin(), same.end());
+        write_host_routes(Verb::add, gateways);
+        for (const std::size_t change : again) carry_out(change);
+        flush();
+        write_host_routes(Verb::remove, gateways);
+        again_ = false;
+    }
+
+    /// Of weft's protocol, so that the next start removes them should this one be killed in between; of a metric that
+    /// no route of weft has.
+    void write_host_routes(Verb verb, const std::vector<Address>& gateways) {
+        netlink::Writer writer;
+        for (std::size_t at = 0; at < gateways.size(); ++at) {
+            const ObservedRoute route{{host_prefix(gateways[at]), 1, RouteType::unicast, {Device::vxlan6, {}, false}},
+                                      0};
+            const std::uint32_t sequence = socket_.take_sequence();
+            write_route(writer, verb, route, roles_, sequence);
+            if (writer.bytes().size() < kBatch && at + 1 < gateways.size()) continue;
+            socket_.exchange(writer, sequence, [](std::uint32_t, const Answer&) {});
+            writer.clear();
+        }
     }
 
     /// The foreign object that holds the same key, in words.
@@ -207,10 +274,15 @@ class Application {
     const Scope& scope_;
     std::span<const Change> changes_;
     Roles roles_;
+    const netlink::Watch& watch_;
     netlink::Writer batch_;
     std::vector<std::size_t> numbers_;  ///< for each message of the batch, the change it is
     std::uint32_t first_ = 0;           ///< sequence number of the batch's first message
     std::size_t at_ = 0;
+    std::vector<std::size_t> refused_;  ///< to be written again
+    bool again_ = false;
+    bool removing_ = false;
+    bool route_stayed_ = false;  ///< where it was: its replacement was refused
     bool forbidden_ = false;
     bool changed_devices_ = false;
     std::optional<std::vector<netlink::RawRoute>> rivals_[2];
@@ -223,7 +295,7 @@ std::vector<Failure> NetlinkKernel::apply(const Scope& scope, std::span<const Ch
     if (changes.empty()) return {};
     const auto around = state_->survey(scope);
     if (!around) return {{0, EIO, around.error().message}};
-    Application application(state_->requests, state_->can, scope, changes, *around);
+    Application application(state_->requests, state_->can, scope, changes, *around, state_->watch);
     std::vector<Failure> failures = application.run();
     std::vector<std::size_t> failed(failures.size());
     std::ranges::transform(failures, failed.begin(), &Failure::change);

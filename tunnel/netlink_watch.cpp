@@ -75,9 +75,19 @@ void Watch::learn(const Scope& scope, const Roles& roles, std::vector<Link> link
     learn_links(roles, std::move(links), std::move(addresses));
     neighbours_ = observed.neighbours;
     fdb_ = observed.fdb;
-    routes_.clear();
-    routes_.reserve(observed.routes.size());
-    for (const ObservedRoute& at : observed.routes) routes_.push_back({at.route.destination, at.route.metric});
+    std::vector<RouteKey> routes;
+    routes.reserve(observed.routes.size());
+    const auto key_of = [](const ObservedRoute& at) { return RouteKey{at.route.destination, at.route.metric}; };
+    std::ranges::transform(observed.routes, std::back_inserter(routes), key_of);
+    if (routes == routes_) return;
+    std::vector<RouteKey> all;
+    all.reserve(std::max(routes.size(), routes_.size()));
+    std::ranges::set_union(routes, routes_, std::back_inserter(all));
+    routes_ = std::move(all);
+}
+
+bool Watch::holds(const Route& route) const {
+    return std::ranges::binary_search(routes_, RouteKey{route.destination, route.metric});
 }
 
 void Watch::learn_links(const Roles& roles, std::vector<Link> links, std::vector<LinkAddress> addresses) {

@@ -40,6 +40,9 @@ class Watch {
 
     const Scope& scope() const { return scope_; }
     const std::vector<Link>& links() const { return links_; }
+    /// Whether a route of this key is or was weft's, and was not removed by it: whoever put another one into its place
+    /// overrode ours, while a foreign route that was there before ours is left alone.
+    bool holds(const Route& route) const;
     /// Whether anything has been learned: before that nothing concerns us.
     bool started() const { return started_; }
 
@@ -65,7 +68,7 @@ class Watch {
     std::vector<LinkAddress> addresses_;
     std::vector<Neighbour> neighbours_;
     std::vector<FdbEntry> fdb_;
-    std::vector<RouteKey> routes_;
+    std::vector<RouteKey> routes_;  ///< all that `holds`
 };
 
 }  // namespace weft::netlink
