@@ -36,6 +36,18 @@ Config defaults() {
     return config;
 }
 
+/// Diagnostics are logged, and passwords are not: what follows the word is starred out, as long as it is.
+void hide_passwords(std::string& line) {
+    static constexpr std::string_view kWord = "password";
+    for (std::size_t at = 0; (at = line.find(kWord, at)) != std::string::npos;) {
+        at += kWord.size();
+        while (at < line.size() && line[at] == ' ') ++at;
+        const bool quoted = at < line.size() && line[at] == '"';
+        if (quoted) ++at;
+        while (at < line.size() && line[at] != (quoted ? '"' : ';')) line[at++] = '*';
+    }
+}
+
 /// Line `number` of `text`; long lines are cut, so that one line of a binary does not fill a terminal.
 std::string line_of(std::string_view text, unsigned number) {
     for (unsigned line = 1; line < number; ++line) {
@@ -44,6 +56,7 @@ std::string line_of(std::string_view text, unsigned number) {
         text.remove_prefix(end + 1);
     }
     std::string line(text.substr(0, std::min<std::size_t>(text.find('\n'), 200)));
+    hide_passwords(line);
     for (char& c : line) {
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
     }

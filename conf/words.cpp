@@ -67,7 +67,10 @@ void Words::wrong(const Token& token, std::string_view what) const {
     if (token.kind == Token::Kind::word && looks_like_a_name(token.text) && !defines_.contains(token.text)) {
         hint = fmt::format("; no 'define' before this names '{}'", shown(token.text));
     }
-    throw Wrong{token.place, fmt::format("expected {}, not {}{}", what, quoted(token), hint)};
+    // What stands in place of a password may be one.
+    const bool secret = statement_.words.front().text == "password";
+    throw Wrong{token.place, secret ? fmt::format("expected {}", what)
+                                    : fmt::format("expected {}, not {}{}", what, quoted(token), hint)};
 }
 
 Token Words::take(std::string_view what) {
