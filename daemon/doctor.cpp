@@ -63,13 +63,22 @@ const Nic* underlay(const HostFacts& facts, Family family) {
 
 using Findings = std::vector<Finding>;
 
+/// Warnings are counted only: `weftd -p` shows them, and what matters of them has a rule of its own here.
 void examine_configuration(const HostFacts& facts, Findings& findings) {
+    std::size_t warnings = 0;
     for (const Diagnostic& diagnostic : facts.diagnostics) {
-        const bool fatal = diagnostic.severity == Severity::error;
-        findings.push_back({.concern = fatal ? Concern::error : Concern::warning,
+        if (diagnostic.severity == Severity::warning) {
+            ++warnings;
+            continue;
+        }
+        findings.push_back({.concern = Concern::error,
                             .what = to_string(diagnostic),
                             .to_do = fmt::format("correct it, then check with: weftd -p -c {}", facts.config_file)});
     }
+    if (warnings == 0) return;
+    findings.push_back({.concern = Concern::note,
+                        .what = fmt::format("{} has {} warnings", facts.config_file, warnings),
+                        .to_do = fmt::format("see: weftd -p -c {}", facts.config_file)});
 }
 
 void examine_kernel(const HostFacts& facts, Findings& findings) {

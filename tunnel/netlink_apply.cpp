@@ -223,7 +223,8 @@ class Application {
         std::vector<Address> gateways;
         for (const std::size_t change : again) gateways.push_back(*tunnel_gateway(changes_[change])->gateway);
         std::ranges::sort(gateways);
-        gateways.erase(std::unique(gateways.begin(), gateways.end()), gateways.end());
+        const auto same = std::ranges::unique(gateways);
+        gateways.erase(same.begin(), same.end());
         write_host_routes(Verb::add, gateways);
         for (const std::size_t change : again) carry_out(change);
         flush();

@@ -51,7 +51,8 @@ Outcome from_answer(const Answer& answer) {
 
 /// NLMSG_DONE carries the dump's result as an int.
 int done_error(const Message& message) {
-    return positive_errno(message.fixed<int>());
+    const int error = message.fixed<int>();
+    return error < 0 ? -error : 0;
 }
 
 }  // namespace
