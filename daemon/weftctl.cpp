@@ -1,0 +1,108 @@
+// weftctl: asks weftd over its control socket, one command or interactively.
+//
+// Exit status: 0 it worked, 1 it did not; `plan`: 0 nothing to do, 2 changes, 1 error; `ready`: 0 ready, 1 not.
+#include <fmt/format.h>
+#include <unistd.h>
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "daemon/commands_grammar.hpp"
+#include "daemon/weftctl_connection.hpp"
+
+namespace weft {
+namespace {
+
+constexpr const char* kUsage =
+    "weftctl asks weftd what it does and tells it what to do.\n"
+    "Without a command it is interactive. `weftctl help` lists the commands; their words can be cut short.\n"
+    "Exit status: 0 it worked, 1 it did not; plan: 0 nothing to do, 2 changes; ready: 0 ready, 1 not.";
+
+/// The command as sent: keywords in full, a file's name absolute, because weftd has another working directory. What
+/// is not understood here goes as it is, so that the daemon says what is wrong with it.
+std::string canonical(const std::string& line, bool json) {
+    auto command = parse_command(line);
+    if (!command) return json ? line + " json" : line;
+    if (!command->file.empty()) command->file = std::filesystem::absolute(command->file).lexically_normal();
+    command->json = command->json || json;
+    return to_string(*command);
+}
+
+std::string joined(const std::vector<std::string>& words) {
+    if (words.size() == 1) return words.front();  // `weftctl 'show status'`
+    std::string line;
+    for (const std::string& word : words) {
+        if (!line.empty()) line += ' ';
+        line += word.find(' ') == std::string::npos ? word : '"' + word + '"';
+    }
+    return line;
+}
+
+int status_of(unsigned code) {
+    if (code >= 8000) return 1;
+    return code == code::kChanges ? 2 : 0;
+}
+
+class Output {
+  public:
+    void row(const Line& line) const {
+        const bool heading = line.code / 1000 == 2;
+        write(line.text, heading ? "\033[1m" : nullptr, stdout);
+    }
+    /// The last line: an error goes to stderr, a word of success is said on its own.
+    void last(const Line& line, bool json) const {
+        if (line.text.empty()) return;
+        if (line.code == code::kNotReady && !json) return write(line.text, "\033[31m", stdout);
+        if (line.code >= 8000) return write(line.text, "\033[31m", stderr);
+        if (!json) write(line.text, nullptr, stdout);
+    }
+
+  private:
+    static void write(const std::string& text, const char* colour, std::FILE* to) {
+        if (colour != nullptr && isatty(fileno(to)) == 1) {
+            fmt::print(to, "{}{}\033[0m\n", colour, text);
+        } else {
+            fmt::print(to, "{}\n", text);
+        }
+    }
+};
+
+int one_shot(const std::string& socket, const std::string& line, bool json) {
+    auto connection = Connection::open(socket);
+    if (!connection) {
+        fmt::print(stderr, "weftctl: {}\n", connection.error().message);
+        return 1;
+    }
+    const Output output;
+    const auto last = connection->ask(canonical(line, json), [&](const Line& each) { output.row(each); });
+    if (!last) {
+        fmt::print(stderr, "weftctl: {}\n", last.error().message);
+        return 1;
+    }
+    output.last(*last, json);
+    return status_of(last->code);
+}
+
+}  // namespace
+}  // namespace weft
+
+int main(int argc, char** argv) {
+    std::string socket = "/run/weft/weft.ctl";
+    bool json = false;
+    std::vector<std::string> words;
+    CLI::App app(weft::kUsage);
+    app.name("weftctl");
+    app.set_version_flag("--version", "weftctl " WEFT_VERSION);
+    app.add_option("-s,--socket", socket, "weftd's control socket")->capture_default_str();
+    app.add_flag("--json", json, "JSON, one object a line, from what has it: show, plan, explain, ready");
+    app.prefix_command();  // `ready --bgp` is a word of the command
+    app.add_option("command", words, "The command");
+    CLI11_PARSE(app, argc, argv);
+    for (const std::string& word : app.remaining()) words.push_back(word);
+    if (!words.empty() && words.back() == "--json") {
+        json = true;
+        words.pop_back();
+    }
+    return weft::one_shot(socket, weft::joined(words), json);
+}
