@@ -46,8 +46,8 @@ constexpr std::uint32_t route_metric(Family family) {
     return family == Family::v4 ? 0 : 1024;
 }
 
-/// A VXLAN device. Key: role. What cannot be changed in place (vni, port, local, parent, learning, external) means
-/// that a device which differs there is made anew.
+/// A VXLAN device. Key: role. A device that differs in what vxlan_changelink refuses to change (name, vni, port,
+/// external, family of the local address) is made anew; all else is changed in place.
 struct VxlanDevice {
     Device role = Device::vxlan4;
     std::string name;

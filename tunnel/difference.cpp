@@ -77,6 +77,7 @@ class Differ {
     Differ(const Desired& desired, const Observed& observed) : desired_(desired), observed_(observed) {}
 
     std::vector<Change> run() {
+        reserve();
         vxlan_devices();
         ipip_device();
         sysctls();
@@ -92,6 +93,15 @@ class Differ {
         Verb verb = Verb::add;
         std::string_view reason;
     };
+
+    /// On a cold start, when nearly all has to be written, growing would cost more than finding it.
+    void reserve() {
+        const auto more = [](std::size_t wanted, std::size_t found) { return wanted > found ? wanted - found : 0; };
+        const std::size_t routes = more(desired_.routes.size(), observed_.routes.size());
+        changes_.reserve(2 * routes + more(desired_.fdb.size(), observed_.fdb.size()) +
+                         more(desired_.neighbours.size(), observed_.neighbours.size()));
+        pending_.reserve(routes);
+    }
 
     static unsigned bit(Device role) { return 1U << static_cast<unsigned>(role); }
     /// Devices that are made anew take all that is on them along.
@@ -205,7 +215,10 @@ class Differ {
                 early_sysctls_.push_back({Verb::replace, want, have ? "differs: value" : "unknown value"});
             },
             [](const Sysctl&) {});
+        for (auto* part : {&early_sysctls_, &devices_, &late_sysctls_}) append(*part);
     }
+
+    void append(std::vector<Change>& part) { std::ranges::move(part, std::back_inserter(changes_)); }
 
     template <class Entry>
     void entries(const std::vector<Entry>& wanted, const std::vector<Entry>& found, std::vector<Change>& stale) {
@@ -213,7 +226,7 @@ class Differ {
             wanted, found, [&](const Entry& have) { return !lost(have); },
             [](const Entry& want, const Entry& have) { return want == have; },
             [&](const Entry& want, const Entry* have) {
-                entries_.push_back({have ? Verb::replace : Verb::add, want, have ? "differs" : "missing"});
+                changes_.push_back({have ? Verb::replace : Verb::add, want, have ? "differs" : "missing"});
             },
             [&](const Entry& have) {
                 if (!going(have.device)) stale.push_back({Verb::remove, have, "not wanted"});
@@ -270,13 +283,15 @@ class Differ {
     /// Finds or makes a nexthop for each place that a route to be written leads to.
     void places() {
         for (const Pending& pending : pending_) {
-            if (pending.route->type == RouteType::unicast) {
-                places_.push_back({pending.route->destination.family(), pending.route->via, 0});
-            }
+            const Place place{pending.route->destination.family(), pending.route->via, 0};
+            // A node's blocks mostly follow each other.
+            const bool known = !places_.empty() && places_.back().key() == place.key();
+            if (pending.route->type == RouteType::unicast && !known) places_.push_back(place);
         }
         std::ranges::sort(places_, {}, &Place::key);
-        const auto same = std::ranges::unique(places_, {}, &Place::key);
-        places_.erase(same.begin(), same.end());
+        // Not std::ranges::unique, whose result clang 14 cannot compile with the library of gcc 12.
+        const auto same = [](const Place& a, const Place& b) { return a.key() == b.key(); };
+        places_.erase(std::unique(places_.begin(), places_.end(), same), places_.end());
         if (places_.empty()) return;
         for (std::size_t at = 0; at < observed_.nexthops.size(); ++at) {
             const Nexthop& have = observed_.nexthops[at];
@@ -287,11 +302,9 @@ class Differ {
             used_[at] = true;
         }
         for (Place& place : places_) {
-            if (place.id == 0)
-                place.id = free_id();
-            else
-                continue;
-            nexthops_.push_back({Verb::add, Nexthop{place.id, place.family, place.via}, "missing"});
+            if (place.id != 0) continue;
+            place.id = free_id();
+            changes_.push_back({Verb::add, Nexthop{place.id, place.family, place.via}, "missing"});
         }
     }
 
@@ -318,23 +331,22 @@ class Differ {
     }
 
     std::vector<Change> finish() {
-        std::vector<Change> all;
-        all.reserve(early_sysctls_.size() + devices_.size() + late_sysctls_.size() + entries_.size() +
-                    nexthops_.size() + pending_.size() + stale_routes_.size() + stale_nexthops_.size() +
-                    stale_fdb_.size() + stale_neighbours_.size() + stale_devices_.size());
-        const auto append = [&](std::vector<Change>& part) { std::ranges::move(part, std::back_inserter(all)); };
-        for (auto* part : {&early_sysctls_, &devices_, &late_sysctls_, &entries_, &nexthops_}) append(*part);
+        const Place* place = nullptr;
         for (const Pending& pending : pending_) {
             ObservedRoute route{*pending.route, 0};
             if (pending.route->type == RouteType::unicast && desired_.use_nexthop_objects) {
-                route.nexthop_id = place_of(pending.route->destination.family(), pending.route->via)->id;
+                const Family family = pending.route->destination.family();
+                if (!place || place->family != family || place->via != pending.route->via) {
+                    place = place_of(family, pending.route->via);
+                }
+                route.nexthop_id = place->id;
             }
-            all.push_back({pending.verb, std::move(route), pending.reason});
+            changes_.push_back({pending.verb, route, pending.reason});
         }
         for (auto* part : {&stale_routes_, &stale_nexthops_, &stale_fdb_, &stale_neighbours_, &stale_devices_}) {
             append(*part);
         }
-        return all;
+        return std::move(changes_);
     }
 
     const Desired& desired_;
@@ -347,7 +359,8 @@ class Differ {
     std::vector<Place> places_;
     std::vector<bool> used_;  ///< for each observed nexthop
     std::uint32_t next_id_ = 0;
-    std::vector<Change> early_sysctls_, devices_, late_sysctls_, entries_, nexthops_;
+    std::vector<Change> changes_;  ///< in their order
+    std::vector<Change> early_sysctls_, devices_, late_sysctls_;
     std::vector<Change> stale_routes_, stale_nexthops_, stale_fdb_, stale_neighbours_, stale_devices_;
 };
 

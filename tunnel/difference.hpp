@@ -1,6 +1,7 @@
 // The ordered difference between what is wanted and what is there. Pure.
 //
-// Order, which is what "make before break" means here: sysctls; devices made or changed; neighbours and FDB entries
+// Order, which is what "make before break" means here: sysctls; devices made or changed, and the sysctls of those that
+// are new; neighbours and FDB entries
 // added or replaced; nexthops added; routes added or atomically replaced; then the stale goes, in the reverse order:
 // routes, nexthops, FDB entries, neighbours, devices. No object that traffic may still use is removed before its
 // successor is in place.

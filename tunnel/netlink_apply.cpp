@@ -15,7 +15,7 @@ using netlink::Answer;
 using netlink::Outcome;
 using netlink::Roles;
 
-constexpr std::size_t kBatch = 64 * 1024;  // bytes; larger ones are no faster
+constexpr std::size_t kBatch = 65536;  // bytes; larger ones are no faster
 
 /// What a removal meets when the object is gone already, which is what was asked for.
 bool already_gone(int error) {
@@ -221,10 +221,10 @@ class Application {
         again_ = true;
         const std::vector<std::size_t> again = std::exchange(refused_, {});
         std::vector<Address> gateways;
+        gateways.reserve(again.size());
         for (const std::size_t change : again) gateways.push_back(*tunnel_gateway(changes_[change])->gateway);
         std::ranges::sort(gateways);
-        const auto same = std::ranges::unique(gateways);
-        gateways.erase(same.begin(), same.end());
+        gateways.erase(std::unique(gateways.begin(), gateways.end()), gateways.end());
         write_host_routes(Verb::add, gateways);
         for (const std::size_t change : again) carry_out(change);
         flush();

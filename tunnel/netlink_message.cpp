@@ -1,5 +1,7 @@
 #include "tunnel/netlink_message.hpp"
 
+#include <cerrno>
+
 namespace weft::netlink {
 
 void Writer::append(Bytes value) {
@@ -101,10 +103,16 @@ std::optional<Mac> Attribute::mac() const {
     return result;
 }
 
+int positive_errno(int error) {
+    constexpr int kMost = 4095;  // MAX_ERRNO
+    if (error < -kMost || error > kMost) return EBADMSG;
+    return error < 0 ? -error : error;
+}
+
 std::optional<Answer> parse_answer(const Message& message) {
     if (message.body.size() < sizeof(nlmsgerr)) return std::nullopt;
     const auto error = message.fixed<nlmsgerr>();
-    Answer answer{error.error < 0 ? -error.error : error.error, {}};
+    Answer answer{positive_errno(error.error), {}};
     if ((message.header.nlmsg_flags & NLM_F_ACK_TLVS) == 0) return answer;
     // NETLINK_CAP_ACK leaves out the payload of the request, and says so.
     std::size_t skip = sizeof(nlmsgerr);

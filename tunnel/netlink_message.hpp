@@ -119,6 +119,8 @@ struct Answer {
     int error = 0;
     std::string_view text;
 };
+/// The kernel's -errno as errno; EBADMSG for what cannot be one.
+int positive_errno(int error);
 /// nullopt where the message is too short to be one.
 std::optional<Answer> parse_answer(const Message& message);
 

@@ -26,7 +26,7 @@ class Observation {
     Result<Observed> run(const std::vector<Link>& links) {
         devices(links);
         for (const auto step : {&Observation::nexthops, &Observation::entries, &Observation::routes}) {
-            if (const Outcome outcome = (this->*step)(); !outcome.ok()) {
+            if (Outcome outcome = (this->*step)(); !outcome.ok()) {
                 return Error{"cannot read the kernel's state: " + outcome.words()};
             }
         }
@@ -100,7 +100,7 @@ class Observation {
 
     Outcome nexthops() {
         if (!nexthop_objects_) return {};
-        if (const Outcome outcome = netlink::dump_nexthops(socket_, raw_nexthops_); !outcome.ok()) return outcome;
+        if (Outcome outcome = netlink::dump_nexthops(socket_, raw_nexthops_); !outcome.ok()) return outcome;
         for (const RawNexthop& raw : raw_nexthops_) {
             if (raw.protocol != kProtocol || !raw.plain) {
                 found_.foreign_nexthop_ids.push_back(raw.id);
@@ -119,7 +119,7 @@ class Observation {
             if (index == 0) continue;
             for (const bool bridge : {false, true}) {
                 std::vector<netlink::RawNeighbour> raw;
-                if (const Outcome outcome = netlink::dump_neighbours(socket_, index, bridge, raw); !outcome.ok()) {
+                if (Outcome outcome = netlink::dump_neighbours(socket_, index, bridge, raw); !outcome.ok()) {
                     return outcome;
                 }
                 for (const netlink::RawNeighbour& one : raw) entry(device, one);

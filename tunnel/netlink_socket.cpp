@@ -18,7 +18,7 @@ namespace {
 
 constexpr int kReceiveBuffer = 8 * 1024 * 1024;
 constexpr int kSendBuffer = 1024 * 1024;
-constexpr std::size_t kDatagram = 64 * 1024;  // dumps come in pieces of 32 KiB at most
+constexpr std::size_t kDatagram = 65536;  // dumps come in pieces of 32 KiB at most
 constexpr int kDumpAttempts = 10;
 
 /// The plain option is limited by net.core.[rw]mem_max; the forced one needs CAP_NET_ADMIN.
@@ -52,7 +52,7 @@ Outcome from_answer(const Answer& answer) {
 /// NLMSG_DONE carries the dump's result as an int.
 int done_error(const Message& message) {
     const int error = message.fixed<int>();
-    return error < 0 ? -error : 0;
+    return error < 0 ? positive_errno(error) : 0;
 }
 
 }  // namespace
@@ -122,10 +122,10 @@ Outcome Socket::request(Writer& request, const std::function<void(const Message&
     request.acknowledge_last();
     Bytes sent = request.bytes();
     const auto head = next_message(sent);
-    if (const Outcome outcome = send(request.bytes()); !outcome.ok()) return outcome;
+    if (Outcome outcome = send(request.bytes()); !outcome.ok()) return outcome;
     for (;;) {
         Bytes datagram;
-        if (const Outcome outcome = receive(datagram); !outcome.ok()) return outcome;
+        if (Outcome outcome = receive(datagram); !outcome.ok()) return outcome;
         while (const auto message = next_message(datagram)) {
             if (message->header.nlmsg_seq != head->header.nlmsg_seq) continue;
             if (message->header.nlmsg_type == NLMSG_ERROR) {
@@ -140,7 +140,7 @@ Outcome Socket::request(Writer& request, const std::function<void(const Message&
 Outcome Socket::dump_once(std::uint32_t sequence, bool& interrupted, const std::function<void(const Message&)>& visit) {
     for (;;) {
         Bytes datagram;
-        if (const Outcome outcome = receive(datagram); !outcome.ok()) return outcome;
+        if (Outcome outcome = receive(datagram); !outcome.ok()) return outcome;
         while (const auto message = next_message(datagram)) {
             if (message->header.nlmsg_seq != sequence) continue;
             if ((message->header.nlmsg_flags & NLM_F_DUMP_INTR) != 0) interrupted = true;
@@ -160,9 +160,9 @@ Outcome Socket::dump(const Writer& request, const std::function<void()>& restart
     const auto head = next_message(sent);
     for (int attempt = 0; attempt < kDumpAttempts; ++attempt) {
         restart();
-        if (const Outcome outcome = send(request.bytes()); !outcome.ok()) return outcome;
+        if (Outcome outcome = send(request.bytes()); !outcome.ok()) return outcome;
         bool interrupted = false;
-        const Outcome outcome = dump_once(head->header.nlmsg_seq, interrupted, visit);
+        Outcome outcome = dump_once(head->header.nlmsg_seq, interrupted, visit);
         if (!outcome.ok() || !interrupted) return outcome;
     }
     return {EINTR, fmt::format("the kernel's tables changed during each of {} dumps", kDumpAttempts)};
@@ -171,10 +171,10 @@ Outcome Socket::dump(const Writer& request, const std::function<void()>& restart
 Outcome Socket::exchange(Writer& batch, std::uint32_t last,
                          const std::function<void(std::uint32_t, const Answer&)>& failed) {
     batch.acknowledge_last();
-    if (const Outcome outcome = send(batch.bytes()); !outcome.ok()) return outcome;
+    if (Outcome outcome = send(batch.bytes()); !outcome.ok()) return outcome;
     for (;;) {
         Bytes datagram;
-        if (const Outcome outcome = receive(datagram); !outcome.ok()) return outcome;
+        if (Outcome outcome = receive(datagram); !outcome.ok()) return outcome;
         while (const auto message = next_message(datagram)) {
             if (message->header.nlmsg_type != NLMSG_ERROR) continue;
             const auto answer = parse_answer(*message);
