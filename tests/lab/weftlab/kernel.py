@@ -3,6 +3,7 @@ import json
 import re
 import socket
 import struct
+import time
 
 from .namespace import run
 
@@ -48,8 +49,8 @@ class Kernel:
         return sorted(link['ifname'] for link in found if link)
 
     def snapshot(self, *, without=()):
-        """All configuration as sorted lines of text, counters and ages left out; `without`: regular expressions of
-        lines that do not matter. Two snapshots compare with `missing` and ==."""
+        """All configuration as sorted lines of text: no counters, no ages, no multicast and anycast, which the kernel
+        keeps by itself. `without`: regular expressions of further lines that do not matter."""
         lines = []
         for what, command in {
                 'link': 'ip -d -o link show', 'address': 'ip -o address show', 'route4': 'ip -4 -d route show table all',
@@ -58,7 +59,15 @@ class Kernel:
             words = command.split()
             text = run(words[0], '-n', self.namespace.name, *words[1:])
             lines += [f'{what}: {_steady(line)}' for line in text.splitlines()]
+        without = (*without, r'^fdb: 33:33:', r'^route6: (anycast|multicast) ')
         return sorted(line for line in lines if not any(re.search(p, line) for p in without))
+
+
+    def is_quiet(self, seconds):
+        """True when nothing is changed for so long."""
+        with Monitor(self.namespace) as monitor:
+            time.sleep(seconds)
+            return not monitor.events()
 
 
 def _steady(line):

@@ -4,8 +4,9 @@ import os
 import shutil
 import time
 
-from .traffic import Traffic
+from . import namespace
 from .node import Node
+from .traffic import Traffic
 from .underlay import Underlay
 from .watch import Watch
 
@@ -34,6 +35,19 @@ def eventually(condition, what=None, within=10.0, every=0.02):
         every = min(every * 1.5, 0.2)
 
 
+def becomes(read, wanted, what, within=10.0):
+    """Waits until read() == wanted; on failure tells what it was instead."""
+    seen = []
+
+    def is_so():
+        seen[:] = [read()]
+        return seen[0] == wanted
+    try:
+        eventually(is_so, what, within)
+    except Failure:
+        raise Failure(f'{what}: not within {within:g} s: it is {seen[0] if seen else "unreadable"}, not {wanted}') from None
+
+
 def always(condition, what, during=1.0):
     """Checks that condition() stays true for a while."""
     deadline = time.monotonic() + during
@@ -41,6 +55,11 @@ def always(condition, what, during=1.0):
         if not condition():
             raise Failure(f'{what}: not any more')
         time.sleep(0.05)
+
+
+def pools(modes):
+    """The two pools that the lab's nodes take their blocks from."""
+    return f'pool 10.65.0.0/16 {{ {modes} }}\npool fd00:65::/48 {{ {modes} }}\n'
 
 
 class Lab:
@@ -62,6 +81,7 @@ class Lab:
         if self.underlay:
             self.underlay.remove()
             self.underlay = None
+        namespace.remove_all()
 
     def program(self, name):
         path = f'{self.bin}/{name}'
@@ -131,6 +151,11 @@ class Lab:
     def everybody_reaches_everybody(self, within=15.0, family=None, pairs=None):
         for one, other in pairs or self.pairs():
             eventually(lambda: one.pings(other, family, wait=0.5), f'{one} pings {other}', within)
+
+    def settled(self, nodes=None, quiet=0.3):
+        """Waits until no node's kernel state has changed for a while."""
+        for node in nodes or self.nodes.values():
+            eventually(lambda: node.kernel.is_quiet(quiet), f'the kernel state of {node} settles')
 
     def watch(self, port=4789):
         """Counts what crosses the underlay: `with lab.watch() as seen: ...; seen.count(kind='vxlan')`."""

@@ -30,6 +30,13 @@ def run(*command, check=True, input=None):
     return done.stdout
 
 
+def remove_all():
+    """Names that a failed construction left behind. Only the lab's own /run/netns is ever seen here."""
+    for name in os.listdir('/run/netns'):
+        _libc.umount2(f'/run/netns/{name}'.encode(), MNT_DETACH)
+        os.unlink(f'/run/netns/{name}')
+
+
 class Namespace:
     """One network namespace, under its name in /run/netns as `ip netns` keeps them."""
 

@@ -1,10 +1,11 @@
 """A node: a namespace cabled to the underlay, a weftd with /run/weft, /var/lib/weft and a hostname of its own, and
 workloads behind it."""
+import http.client
 import ipaddress
 import os
+import re
 import signal
 import subprocess
-import time
 
 from . import kernel as kernel_module
 from .namespace import Namespace
@@ -57,6 +58,7 @@ class Workload:
         return all(self.ping(other, size, wait, f) for f in families)
 
     def remove(self):
+        self.node.namespace.configure.delete_link(self.port)
         self.namespace.remove()
 
 
@@ -74,6 +76,7 @@ class Node:
             os.makedirs(f'{self.directory}/{part}', exist_ok=True)
         self.port = f'node-{name}'
         lab.underlay.attach(self.namespace, subnet, self.port, 'eth0')
+        self.namespace.sysctl('net/ipv4/conf/all/promote_secondaries', 1)
         self.addresses = {}
         self.readdress(number)
 
@@ -113,6 +116,15 @@ class Node:
                 configure.delete_address('eth0', f'{old[family]}/{network.prefixlen}')
             configure.add_route(EVERYTHING[family], gateway=self.subnet.router(family), replace=True)
         self.number = number
+
+    def move(self, subnet, number):
+        """Cables the node to another subnet, with addresses of that one."""
+        for family, network in ((4, self.subnet.v4), (6, self.subnet.v6)):
+            self.namespace.configure.delete_address('eth0', f'{self.addresses[family]}/{network.prefixlen}')
+        self.addresses = {}
+        self.subnet = self.lab.underlay.subnets[subnet]
+        self.lab.underlay.fabric.configure.set_link(self.port, up=True, master=subnet)
+        self.readdress(number)
 
     def add_workload(self, name, *addresses, bridge=None, mtu=1500):
         self.workloads[name] = Workload(self, name, addresses, bridge, mtu)
@@ -168,6 +180,26 @@ class Node:
 
     def purge(self):
         return self.run(self.lab.program('weftd'), '--purge', '-c', self.config_file)
+
+    def get(self, path, port=9099):
+        """(status, body) of weftd's HTTP endpoint on this node."""
+        with self.namespace.entered():
+            connection = http.client.HTTPConnection('127.0.0.1', port, timeout=5)
+            connection.connect()
+        try:
+            connection.request('GET', path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def ready(self):
+        return self.process is not None and self.get('/readiness')[0] == 200
+
+    def metric(self, name):
+        """A metric's samples: labels as text -> value."""
+        found = re.findall(rf'^{name}(\{{.*\}})? (\S+)$', self.get('/metrics')[1], re.M)
+        return {labels: float(value) for labels, value in found}
 
     def weftctl(self, *command, check=True):
         """What `weftctl COMMAND` prints on this node."""

@@ -1,0 +1,157 @@
+"""A file that changes under running nodes: traffic follows, nothing stale stays."""
+from weftlab.kernel import Monitor
+from weftlab.lab import becomes, eventually, pools
+
+POOLS = pools('vxlan cross subnet;')
+
+
+def _mentions(node, *texts):
+    """Lines of the node's whole kernel state that still speak of these."""
+    return [line for line in node.kernel.snapshot() if any(f' {t}' in line for t in texts)]
+
+
+def a_node_is_added(lab):
+    a, b, c = lab.three_nodes()
+    lab.start(lab.config(POOLS))
+    lab.everybody_reaches_everybody()
+    d, e = lab.node('d'), lab.node('e')
+    config = lab.config(POOLS)
+    lab.start(config, [d, e])
+    lab.reload(config, [a, b, c])
+    lab.everybody_reaches_everybody(pairs=[(x.workload, y.workload) for x in (a, b, c) for y in (d, e)])
+    becomes(lambda: len(a.kernel.fdb('vxlan.calico')), 4, 'a has four VTEPs')
+
+
+def a_node_is_removed(lab):
+    a, b, c = lab.three_nodes()
+    lab.start(lab.config(POOLS))
+    lab.everybody_reaches_everybody()
+    lab.reload(lab.config(POOLS, [a, b]), [a, b])
+    for node in (a, b):
+        becomes(lambda: _mentions(node, '10.65.2.', 'fd00:65::200', '198.51.100.13', '2001:db8:1::13'), [],
+                   f'nothing of c is left on {node}')
+    lab.everybody_reaches_everybody(pairs=[(a.workload, b.workload)])
+
+
+def a_block_moves_to_another_node(lab):
+    a, b, c = lab.three_nodes()
+    lab.start(lab.config(POOLS))
+    lab.everybody_reaches_everybody()
+    for block in (b.blocks[0], b.blocks[1]):
+        b.blocks.remove(block)
+        c.blocks.append(block)
+    addresses = b.workload.addresses
+    b.workloads.pop('w0').remove()
+    b.add_workload('w0')
+    moved = c.add_workload('w1', *addresses)
+    lab.reload(lab.config(POOLS))
+    pairs = [(one, other) for one in (a.workload, c.workload, moved) for other in (a.workload, c.workload, moved)
+             if one is not other]
+    lab.everybody_reaches_everybody(pairs=pairs)
+    for family, block, device in ((4, '10.65.1.0/26', 'vxlan.calico'), (6, 'fd00:65::100/122', 'vxlan-v6.calico')):
+        eventually(lambda: [r['dev'] for r in a.kernel.routes(family, dst=block)] == [device], f'{block} through {device}')
+        becomes(lambda: [r.get('type') for r in c.kernel.routes(family, dst=block)], ['blackhole'], f'{block} is now local to c')
+
+
+def a_node_changes_its_address(lab):
+    a, b, c = lab.three_nodes()
+    lab.start(lab.config(POOLS))
+    lab.everybody_reaches_everybody()
+    c.readdress(33)
+    b.readdress(22)
+    lab.reload(lab.config(POOLS))
+    lab.everybody_reaches_everybody()
+    for node in (a, b, c):
+        becomes(lambda: _mentions(node, '192.0.2.12', '198.51.100.13', '2001:db8::12', '2001:db8:1::13'), [],
+                   f'no old address is left on {node}')
+
+
+def a_node_moves_to_the_other_subnet(lab):
+    a, b, c = lab.three_nodes()
+    lab.start(lab.config(POOLS))
+    lab.everybody_reaches_everybody()
+    b.move('two', 14)
+    lab.reload(lab.config(POOLS))
+    lab.everybody_reaches_everybody()
+    with lab.watch() as seen:
+        assert a.workload.pings(b.workload) and b.workload.pings(c.workload)
+        eventually(lambda: seen.between(a, b, 'vxlan') == 4 and seen.between(b, c, 'plain') == 4, 'paths follow', 3)
+
+
+def a_pool_changes_its_encapsulation(lab):
+    a, b, c = lab.three_nodes()
+    lab.start(lab.config(POOLS))
+    lab.everybody_reaches_everybody()
+    for mode in ('vxlan always;', 'vxlan cross subnet;'):
+        lab.reload(lab.config(pools(mode)))
+        device = 'vxlan.calico' if 'always' in mode else 'eth0'
+        eventually(lambda: a.kernel.routes(4, dst='10.65.1.0/26')[0]['dev'] == device, f'{mode} goes through {device}')
+        lab.everybody_reaches_everybody()
+
+
+def the_same_file_again_writes_nothing(lab):
+    a, b, c = lab.three_nodes()
+    lab.start(lab.config(POOLS))
+    lab.everybody_reaches_everybody()
+    lab.settled()
+    with Monitor(a.namespace) as monitor:
+        lab.reload(lab.config(POOLS))
+        lab.settled()
+        lab.pause(0.5)
+        assert monitor.events() == [], monitor.events()
+
+
+def a_restart_writes_nothing(lab):
+    a, b, c = lab.three_nodes()
+    lab.start(lab.config(POOLS))
+    lab.everybody_reaches_everybody()
+    lab.settled()
+    before = a.kernel.snapshot()
+    with Monitor(a.namespace) as monitor:
+        assert a.restart() == 0
+        lab.settled()
+        lab.pause(0.5)
+        assert monitor.events() == [], monitor.events()
+    assert a.kernel.snapshot() == before
+
+
+def stopped_daemons_leave_the_routes(lab):
+    a, b, c = lab.three_nodes()
+    lab.start(lab.config(POOLS))
+    lab.everybody_reaches_everybody()
+    lab.settled()
+    before = a.kernel.snapshot()
+    assert [node.stop() for node in (a, b, c)] == [0, 0, 0]
+    assert a.kernel.snapshot() == before
+    lab.everybody_reaches_everybody()
+
+
+def a_killed_daemon_finds_its_state_again(lab):
+    a, b, c = lab.three_nodes()
+    lab.start(lab.config(POOLS))
+    lab.everybody_reaches_everybody()
+    lab.settled()
+    before = a.kernel.snapshot()
+    a.kill()
+    a.start()
+    lab.settled()
+    assert a.kernel.snapshot() == before
+
+
+def a_broken_file_changes_nothing(lab):
+    a, b, c = lab.three_nodes()
+    lab.start(lab.config(POOLS))
+    lab.everybody_reaches_everybody()
+    lab.settled()
+    before = a.kernel.snapshot()
+    with Monitor(a.namespace) as monitor:
+        for text in ('pool 10.65.0.0/16 { vxlan sometimes; }', '', 'pool 10.65.0.1/16 { }', lab.config(POOLS)[:-3]):
+            seen = len(a.log())
+            lab.reload(text, [a])
+            eventually(lambda: 'weft.conf:' in a.log()[seen:], f'a tells what is wrong with {text[:30]!r}')
+        lab.pause(0.3)
+        assert monitor.events() == [], monitor.events()
+    assert a.kernel.snapshot() == before
+    assert a.process.poll() is None
+    lab.reload(lab.config(pools('vxlan always;')), [a])
+    eventually(lambda: a.kernel.routes(4, dst='10.65.1.0/26')[0]['dev'] == 'vxlan.calico', 'a good file is taken again')
