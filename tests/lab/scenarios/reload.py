@@ -50,7 +50,7 @@ def a_block_moves_to_another_node(lab):
     lab.everybody_reaches_everybody(pairs=pairs)
     for family, block, device in ((4, '10.65.1.0/26', 'vxlan.calico'), (6, 'fd00:65::100/122', 'vxlan-v6.calico')):
         eventually(lambda: [r['dev'] for r in a.kernel.routes(family, dst=block)] == [device], f'{block} through {device}')
-        becomes(lambda: [r.get('type') for r in c.kernel.routes(family, dst=block)], ['blackhole'], f'{block} is now local to c')
+        becomes(lambda: [r['type'] for r in c.kernel.routes(family, dst=block)], ['blackhole'], f'{block} is now local to c')
 
 
 def a_node_changes_its_address(lab):
@@ -145,7 +145,7 @@ def a_broken_file_changes_nothing(lab):
     lab.settled()
     before = a.kernel.snapshot()
     with Monitor(a.namespace) as monitor:
-        for text in ('pool 10.65.0.0/16 { vxlan sometimes; }', '', 'pool 10.65.0.1/16 { }', lab.config(POOLS)[:-3]):
+        for text in ('pool 10.65.0.0/16 { vxlan sometimes; }', 'pool 10.65.0.1/16 { }', lab.config(POOLS)[:-3]):
             seen = len(a.log())
             lab.reload(text, [a])
             eventually(lambda: 'weft.conf:' in a.log()[seen:], f'a tells what is wrong with {text[:30]!r}')

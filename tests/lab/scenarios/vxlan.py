@@ -53,7 +53,7 @@ def never_leaves_no_vxlan_behind(lab):
     lab.reload(lab.config(pools('vxlan never;')))
     for node in (a, b, c):
         eventually(lambda: node.kernel.devices('vxlan') == [], f'no vxlan device on {node}')
-        eventually(lambda: [r for r in node.kernel.routes(protocol=80) if r.get('type') != 'blackhole'] == [],
+        eventually(lambda: [r for r in node.kernel.routes(protocol=80) if r['type'] != 'blackhole'] == [],
                    f'no route of weft on {node}')
         assert [n for n in node.kernel.nexthops() if 'blackhole' not in n] == []
     assert not a.workload.ping(c.workload, wait=0.3)

@@ -24,6 +24,8 @@ class Kernel:
         found = []
         for f in (family,) if family else (4, 6):
             found += self._json('ip', f'-{f}', '-N', '-j', '-d', '-n', self.namespace.name, 'route', 'show')
+        for route in found:  # -N, for protocols as numbers, makes a number of the type as well
+            route['type'] = {'1': 'unicast', '6': 'blackhole'}.get(str(route.get('type', '1')), route.get('type'))
         return [r for r in found if all(str(r.get(k)) == str(v) for k, v in wanted.items())]
 
     def neighbours(self, dev):
