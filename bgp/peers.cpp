@@ -20,8 +20,27 @@ bool concerns(const BgpNeighbor& neighbor, const Node& self) {
            std::find(neighbor.nodes.begin(), neighbor.nodes.end(), self.name) != neighbor.nodes.end();
 }
 
-Peer from_neighbor(const BgpNeighbor& neighbor) {
+const Node* node_at(const Cluster& cluster, const Address& address) {
+    for (const Node& node : cluster.nodes) {
+        const auto& own = node.address(address.family);
+        if (own && own->address == address) return &node;
+    }
+    return nullptr;
+}
+
+std::uint32_t as_of(const Cluster& cluster, const Node& node) {
+    return node.as.value_or(cluster.bgp.local_as);
+}
+
+/// A reflector's clients: who is in its AS and is no reflector of the same group.
+bool is_client(const Cluster& cluster, const Node& self, const Node* peer, std::uint32_t as) {
+    return self.cluster_id && as == as_of(cluster, self) && !(peer && peer->cluster_id == self.cluster_id);
+}
+
+Peer from_neighbor(const Cluster& cluster, const Node& self, const BgpNeighbor& neighbor) {
+    const Node* node = node_at(cluster, neighbor.address);
     Peer peer;
+    peer.reflect = is_client(cluster, self, node, neighbor.as);
     peer.protocol = protocol_name(neighbor.nodes.empty() ? "Global" : "Node", neighbor.address);
     peer.address = neighbor.address;
     peer.as = neighbor.as;
@@ -41,7 +60,18 @@ Peer from_neighbor(const BgpNeighbor& neighbor) {
 std::vector<Peer> peers_of(const Cluster& cluster, const Node& self) {
     std::vector<Peer> peers;
     for (const BgpNeighbor& neighbor : cluster.bgp.neighbors) {
-        if (concerns(neighbor, self) && self.address(neighbor.address.family)) peers.push_back(from_neighbor(neighbor));
+        const auto& own = self.address(neighbor.address.family);
+        if (!concerns(neighbor, self) || !own || own->address == neighbor.address) continue;
+        Peer peer = from_neighbor(cluster, self, neighbor);
+        const auto same =
+            std::find_if(peers.begin(), peers.end(), [&](const Peer& other) { return other.address == peer.address; });
+        // Two protocols of one address would wait for each other; of two statements the one for every node wins,
+        // as it does with Calico.
+        if (same == peers.end()) {
+            peers.push_back(std::move(peer));
+        } else if (neighbor.nodes.empty()) {
+            *same = std::move(peer);
+        }
     }
     const auto stated = [&, count = peers.size()](const Address& address) {
         return std::any_of(peers.begin(), peers.begin() + static_cast<std::ptrdiff_t>(count),
@@ -58,15 +88,14 @@ std::vector<Peer> peers_of(const Cluster& cluster, const Node& self) {
             Peer peer;
             peer.protocol = protocol_name(reflected ? "Node" : "Mesh", address->address);
             peer.address = address->address;
-            peer.as = node.as.value_or(cluster.bgp.local_as);
+            peer.as = as_of(cluster, node);
             peer.port = cluster.bgp.port;
             peer.node = node.name;
             peer.password = cluster.bgp.password;
             // Calico compares the addresses as text ("10.0.0.9" > "10.0.0.10"); with numbers both ends could be
             // passive.
             peer.passive = !reflected && to_string(address->address) > to_string(own->address);
-            peer.reflect = self.cluster_id && node.cluster_id != self.cluster_id &&
-                           peer.as == self.as.value_or(cluster.bgp.local_as);
+            peer.reflect = is_client(cluster, self, &node, peer.as);
             peers.push_back(std::move(peer));
         }
     }

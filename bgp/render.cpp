@@ -7,6 +7,8 @@
 #include <array>
 #include <stdexcept>
 
+#include "bgp/words.hpp"
+
 namespace weft {
 namespace {
 
@@ -33,12 +35,19 @@ std::string hash_of(std::string_view text) {
     return hex;
 }
 
+Node only_named(std::string_view name) {
+    Node node;
+    node.name = name;
+    return node;
+}
+
 class Renderer {
   public:
     explicit Renderer(const RenderInput& input)
         : input_(input),
           cluster_(input.cluster),
-          self_(*input.cluster.find_node(input.node)),
+          stranger_(only_named(input.node)),
+          self_(input.cluster.find_node(input.node) ? *input.cluster.find_node(input.node) : stranger_),
           peers_(peers_of(input.cluster, self_)) {}
 
     BirdConfig run() {
@@ -57,14 +66,19 @@ class Renderer {
         BirdConfig config;
         for (const Peer& peer : peers_) {
             session(peer);
-            if (!peer.node.empty()) config.node_of_peer.emplace(to_string(peer.address), peer.node);
+        }
+        for (const Node& node : cluster_.nodes) {
+            for (const Family family : kFamilies) {
+                const auto& address = node.address(family);
+                if (address && &node != &self_) config.node_of_peer.emplace(to_string(address->address), node.name);
+            }
         }
         config.generation = hash_of(text_);
         config.text = fmt::format(
             "# BIRD's configuration for node {}, written by weftd; what is changed here is lost.\n\n"
             "# Which configuration this is: `birdc eval WEFT_GEN` tells which one is live.\n"
             "define WEFT_GEN = \"{}\";\n\n{}",
-            self_.name, config.generation, text_);
+            plain(self_.name, kLongestName), config.generation, text_);
         return config;
     }
 
@@ -122,15 +136,18 @@ class Renderer {
     void own_blocks(Family family) {
         std::string routes;
         std::string within;
+        std::string whole;
         for (const Block& block : cluster_.blocks) {
             if (block.cidr.family() != family || &cluster_.nodes[block.node] != &self_) continue;
             routes += fmt::format("    route {} blackhole;\n", to_string(block.cidr));
             within += fmt::format("{} {}+", within.empty() ? "" : ",", to_string(block.cidr));
+            whole += fmt::format("{} {}", whole.empty() ? "" : ",", to_string(block.cidr));
         }
         has_blocks_ = !routes.empty();
         if (!has_blocks_) return;
         line("# This node's blocks, announced whole. The kernel has weftd's own blackholes for them.");
-        line("define OWN{} = [{} ];", number_of(family), within);
+        line("define OWN{} = [{} ];", number_of(family), whole);
+        line("define WITHIN{} = [{} ];", number_of(family), within);
         line("protocol static weft_blocks{} {{\n    {};\n{}}}\n", number_of(family), channel(family), routes);
     }
 
@@ -146,11 +163,14 @@ class Renderer {
             line("    if ! (net ~ EXPORTED{}) then reject;", n);
             line("    if source = RTS_BGP then accept;");
             if (has_blocks_) {
-                line("    if source = RTS_STATIC then accept;");
-                line("    if net ~ OWN{} then reject;", n);
+                line("    if net ~ OWN{} then accept;   # whoever knows it best: a bridge may hold the whole block", n);
+                line("    if net ~ WITHIN{} then reject;", n);
             }
             for (const std::string& pattern : input_.workload_interfaces) {
-                line("    if ifname ~ \"{}\" then accept;   # workload interface", pattern);
+                if (!is_plain(pattern, kLongestName)) continue;
+                line("    if ifname ~ \"{}\" then {{   # workload interface", pattern);
+                line("        bgp_next_hop = {};", to_string(self_.address(family)->address));
+                line("        accept;\n    }}");
             }
         }
         line("    reject;\n}}\n");
@@ -164,7 +184,7 @@ class Renderer {
         line("# What BIRD programs, pool by pool.\nfilter weft_kernel{} {{", n);
         line("    if source != RTS_BGP then reject;   # the rest is in the kernel already, or weftd's");
         line("    if ! defined(bgp_next_hop) then reject;");
-        if (has_blocks_) line("    if net ~ OWN{} && net.len < {} then reject;", n, bits(family));
+        if (has_blocks_) line("    if net ~ OWN{} then reject;", n);
         line("    krt_metric = {};   # weftd's own routes win", metric(family));
         for (const Pool& pool : cluster_.pools) {
             if (pool.cidr.family() == family) kernel_pool(pool);
@@ -174,8 +194,9 @@ class Renderer {
     }
 
     void kernel_pool(const Pool& pool) {
-        const std::string tunnel = fmt::format(
-            "ifname = \"{}\"; onlink = true; gw = bgp_next_hop; onlink = true; accept;", cluster_.ipip.device);
+        const std::string tunnel =
+            fmt::format("ifname = \"{}\"; onlink = true; gw = bgp_next_hop; onlink = true; accept;",
+                        plain(cluster_.ipip.device, kLongestName));
         const char* const plain = "if dest = RTD_UNREACHABLE then reject; accept;";
         line("    if net ~ [ {}+ ] then {{", to_string(pool.cidr));
         if (pool.vxlan != Encapsulate::never) {
@@ -194,6 +215,12 @@ class Renderer {
 
     void kernel(Family family) {
         const int n = number_of(family);
+        line("# Learnt routes: a workload that is here is preferred to what BGP says of its address.");
+        line("filter weft_learn{} {{\n    if krt_source = 80 then reject;", n);
+        for (const std::string& pattern : input_.workload_interfaces) {
+            if (is_plain(pattern, kLongestName)) line("    if ifname ~ \"{}\" then preference = 200;", pattern);
+        }
+        line("    accept;\n}}\n");
         line(
             "# `persist` and `graceful restart` keep the routes while BIRD is away. `learn` shows BIRD the underlay "
             "and the\n"
@@ -202,17 +229,23 @@ class Renderer {
         line("protocol kernel weft_krt{} {{", n);
         line("    learn; persist; graceful restart on; scan time 5; metric 0; merge paths on;");
         line("    netlink rx buffer 16777216;");
-        line("    {} {{ import where krt_source != 80; export filter weft_kernel{}; }};\n}}\n", channel(family), n);
+        line("    {} {{ import filter weft_learn{}; export filter weft_kernel{}; }};\n}}\n", channel(family), n, n);
     }
 
     void session(const Peer& peer) {
         const Family family = peer.address.family;
         const int n = number_of(family);
-        line("# {}", peer.node.empty()                   ? std::string("a stated neighbour")
-                     : peer.protocol.starts_with("Mesh") ? fmt::format("the mesh: node {}", peer.node)
-                                                         : fmt::format("route reflection: node {}", peer.node));
+        line("# {}", peer.node.empty() ? std::string("a stated neighbour")
+                     : peer.protocol.starts_with("Mesh")
+                         ? fmt::format("the mesh: node {}", plain(peer.node, kLongestName))
+                         : fmt::format("route reflection: node {}", plain(peer.node, kLongestName)));
+        if (!is_password(peer.password)) {
+            line("# {} is left out: its password must be at most {} printable characters without quotes.\n",
+                 peer.protocol, kLongestPassword);
+            return;
+        }
         line("protocol bgp {} {{", peer.protocol);
-        if (!peer.node.empty()) line("    description \"node {}\";", peer.node);
+        if (!peer.node.empty()) line("    description \"node {}\";", plain(peer.node, kLongestName));
         line("    local {} port {} as {};", to_string(self_.address(family)->address), cluster_.bgp.port, own_as());
         line("    neighbor {} port {} as {};", to_string(peer.address), peer.port, peer.as);
         if (!peer.node.empty()) line("    multihop;");
@@ -238,6 +271,7 @@ class Renderer {
 
     const RenderInput& input_;
     const Cluster& cluster_;
+    const Node stranger_;  ///< stands for a node that the cluster does not hold: no addresses, so no sessions
     const Node& self_;
     const std::vector<Peer> peers_;
     std::string text_;

@@ -23,7 +23,7 @@ namespace weft {
 
 struct RenderInput {
     const Cluster& cluster;
-    std::string_view node;  ///< this node's name; it has to be in the cluster
+    std::string_view node;  ///< this node's name; one that the cluster does not hold has no sessions
     RouterId router_id;
     std::vector<std::string> workload_interfaces;
 };
