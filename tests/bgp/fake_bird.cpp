@@ -1,0 +1,120 @@
+#include <utility>
+
+#include "fake_bird.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/write.hpp>
+
+#include <cstdlib>
+#include <filesystem>
+#include <stdexcept>
+
+namespace weft::test {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using Stream = asio::local::stream_protocol;
+
+TemporaryDirectory::TemporaryDirectory() : path_(std::filesystem::temp_directory_path() / "weft-bgp-XXXXXX") {
+    if (!mkdtemp(path_.data())) throw std::runtime_error("no temporary directory");
+}
+
+TemporaryDirectory::~TemporaryDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+}
+
+bool run_until(asio::io_context& io, const std::function<bool()>& done, std::chrono::milliseconds deadline) {
+    const auto end = std::chrono::steady_clock::now() + deadline;
+    while (!done()) {
+        if (std::chrono::steady_clock::now() > end) return false;
+        io.restart();
+        io.run_one_for(std::chrono::milliseconds(20));
+    }
+    return true;
+}
+
+struct FakeBird::Implementation : std::enable_shared_from_this<FakeBird::Implementation> {
+    Implementation(asio::io_context& io, const std::string& path, Script said)
+        : acceptor(io, Stream::endpoint(path)), socket(io), script(std::move(said)) {}
+
+    void accept() {
+        acceptor.async_accept([self = shared_from_this()](const error_code& failure, Stream::socket taken) {
+            if (failure) return;
+            self->socket = std::move(taken);
+            self->input.clear();
+            self->write(self->script.greeting);
+            self->read();
+            self->accept();
+        });
+    }
+
+    void read() {
+        asio::async_read_until(socket, asio::dynamic_buffer(input), '\n',
+                               [self = shared_from_this()](const error_code& failure, std::size_t size) {
+                                   if (failure) return;
+                                   const std::string line = self->input.substr(0, size - 1);
+                                   self->input.erase(0, size);
+                                   self->commands.push_back(line);
+                                   if (self->script.answer) self->write(self->script.answer(line));
+                                   self->read();
+                               });
+    }
+
+    void write(const std::string& text) {
+        output += text;
+        if (!writing) flush();
+    }
+
+    void flush() {
+        if (output.empty()) return;
+        writing = true;
+        const auto part = std::make_shared<std::string>(output.substr(0, script.portion));
+        const bool repeat = script.endless && !commands.empty();
+        if (!repeat) output.erase(0, part->size());
+        asio::async_write(socket, asio::buffer(*part),
+                          [self = shared_from_this(), part](const error_code& failure, std::size_t) {
+                              self->writing = false;
+                              if (failure) return self->output.clear();
+                              if (self->output.empty() && self->script.hang_up && !self->commands.empty()) {
+                                  self->socket.close();
+                              }
+                              self->flush();
+                          });
+    }
+
+    Stream::acceptor acceptor;
+    Stream::socket socket;
+    Script script;
+    std::string input;
+    std::string output;
+    std::vector<std::string> commands;
+    bool writing = false;
+};
+
+FakeBird::FakeBird(asio::io_context& io, const std::string& path, Script script)
+    : implementation_(std::make_shared<Implementation>(io, path, std::move(script))) {
+    implementation_->accept();
+}
+
+FakeBird::~FakeBird() {
+    error_code ignored;
+    implementation_->acceptor.close(ignored);
+    implementation_->socket.close(ignored);
+}
+
+const std::vector<std::string>& FakeBird::commands() const {
+    return implementation_->commands;
+}
+
+void FakeBird::say(const std::string& text) {
+    implementation_->write(text);
+}
+
+void FakeBird::hang_up() {
+    implementation_->socket.close();
+}
+
+}  // namespace weft::test

@@ -1,0 +1,59 @@
+// Something that listens where BIRD would, and says what a test wants it to; and a loop to run until something is so.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace weft::test {
+
+/// A directory of its own that goes with it.
+class TemporaryDirectory {
+  public:
+    TemporaryDirectory();
+    ~TemporaryDirectory();
+    TemporaryDirectory(const TemporaryDirectory&) = delete;
+    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+    std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+    const std::string& path() const { return path_; }
+
+  private:
+    std::string path_;
+};
+
+/// Runs the loop until `done` or the deadline; answers whether it is done.
+bool run_until(boost::asio::io_context& io, const std::function<bool()>& done,
+               std::chrono::milliseconds deadline = std::chrono::seconds(10));
+
+class FakeBird {
+  public:
+    struct Script {
+        std::string greeting = "0001 BIRD 2.0.12 ready.\n";
+        std::function<std::string(const std::string& command)> answer;  ///< unset: never
+        std::size_t portion = 1 << 20;                                  ///< bytes written at a time
+        bool endless = false;                                           ///< an answer is written again and again
+        bool hang_up = false;                                           ///< after an answer
+    };
+
+    FakeBird(boost::asio::io_context& io, const std::string& path, Script script);
+    ~FakeBird();
+    FakeBird(const FakeBird&) = delete;
+    FakeBird& operator=(const FakeBird&) = delete;
+
+    const std::vector<std::string>& commands() const;
+    /// Unasked.
+    void say(const std::string& text);
+    void hang_up();
+
+  private:
+    struct Implementation;
+    std::shared_ptr<Implementation> implementation_;
+};
+
+}  // namespace weft::test
