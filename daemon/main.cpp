@@ -13,6 +13,8 @@
 #include <csignal>
 #include <cstdio>
 
+#include "daemon/commands.hpp"
+#include "daemon/control_server.hpp"
 #include "daemon/controller.hpp"
 #include "daemon/doctor.hpp"
 #include "daemon/health.hpp"
@@ -115,6 +117,12 @@ class Watchdog {
     std::chrono::microseconds interval_;
 };
 
+/// Logs what is wrong when it is something else than the last time.
+void say_once(const Result<Done>& listening, std::string& said) {
+    const std::string trouble = listening ? "" : listening.error().message;
+    if (trouble != std::exchange(said, trouble) && !trouble.empty()) spdlog::error("{}", trouble);
+}
+
 int run(const CommandLine& line) {
     if (!may_administer_the_network()) {
         return fail(
@@ -134,11 +142,13 @@ int run(const CommandLine& line) {
     HttpServer http(io, [&](const std::string& path) {
         return answer(controller.state(), path, std::chrono::steady_clock::now());
     });
+    ControlServer control(io,
+                          [&](std::string_view command) { return execute(controller.state(), controller, command); });
     std::string http_trouble;
+    std::string control_trouble;
     controller.on_change([&] {
-        const auto listening = http.listen(controller.state().config.health.value);
-        const std::string trouble = listening ? "" : listening.error().message;
-        if (trouble != std::exchange(http_trouble, trouble) && !trouble.empty()) spdlog::error("{}", trouble);
+        say_once(http.listen(controller.state().config.health.value), http_trouble);
+        say_once(control.listen(controller.state().config.control_socket.value), control_trouble);
     });
     if (const auto started = controller.start(); !started) return fail(started.error().message);
     const Readable notifications(io, (*kernel)->notification_fd(), [&] { (*kernel)->read_notifications(); });
