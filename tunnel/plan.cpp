@@ -123,7 +123,7 @@ Verdict judge(const Here& here, const Pool* pool, const Block& block) {
     if (!vtep) return {.path = Path::withheld, .why = Why::no_peer_tunnel, .via = {}};
     const Why why = pool->vxlan == Encapsulate::always ? Why::always : Why::other_subnet;
     // The tunnel address as a block of its own: it is on the link, there is no gateway to it but itself.
-    if (block.cidr == host_prefix(*vtep)) {
+    if (block.cidr.is_host() && block.cidr.address == *vtep) {
         return {.path = Path::vxlan, .why = why, .via = {.device = vxlan_device(family), .gateway = {}}};
     }
     return {.path = Path::vxlan, .why = why, .via = {.device = vxlan_device(family), .gateway = *vtep, .onlink = true}};
@@ -303,11 +303,17 @@ void name_unserved_pools(const Here& here, Plan& plan) {
     }
 }
 
+/// What follows the cluster's order mostly has its own already.
+template <class T>
+void sort_unless_sorted(std::vector<T>& values) {
+    if (!std::is_sorted(values.begin(), values.end())) std::sort(values.begin(), values.end());
+}
+
 void sort_and_check(Plan& plan) {
     Desired& desired = plan.desired;
     std::sort(desired.sysctls.begin(), desired.sysctls.end());
     desired.sysctls.erase(std::unique(desired.sysctls.begin(), desired.sysctls.end()), desired.sysctls.end());
-    std::sort(desired.neighbours.begin(), desired.neighbours.end());
+    sort_unless_sorted(desired.neighbours);
     keep_first(
         desired.neighbours,
         [](const Neighbour& a, const Neighbour& b) { return a.device == b.device && a.address == b.address; },
@@ -316,9 +322,7 @@ void sort_and_check(Plan& plan) {
     keep_first(
         desired.fdb, [](const FdbEntry& a, const FdbEntry& b) { return a.device == b.device && a.mac == b.mac; },
         "VTEP MAC address", plan.problems);
-    if (!std::is_sorted(desired.routes.begin(), desired.routes.end())) {
-        std::sort(desired.routes.begin(), desired.routes.end());
-    }
+    sort_unless_sorted(desired.routes);
     keep_first(
         desired.routes,
         [](const Route& a, const Route& b) { return a.destination == b.destination && a.metric == b.metric; }, "route",
