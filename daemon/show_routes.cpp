@@ -25,7 +25,7 @@ const std::vector<Column> kColumns{
     {"Destination", "destination", 20},
     {"Type", "type", 9},
     {"Gateway", "gateway", 16},
-    {"Device", "device", 13},
+    {"Device", "device", 15},
     {"Metric", "metric", 6},
     {"Node", "node", 10},
     {"State", "state", 9},

@@ -25,7 +25,7 @@ const std::vector<Column> kDevices{{"Device", "device"},   {"Kind", "kind"},   {
                                    {"Address", "address"}, {"Local", "local"}, {"VNI", "vni"}, {"Port", "port"},
                                    {"MAC", "mac"},         {"State", "state"}};
 const std::vector<Column> kVteps{{"VTEP", "vtep", 16},     {"MAC", "mac", 17},   {"Remote", "remote", 16},
-                                 {"Device", "device", 14}, {"Node", "node", 12}, {"State", "state", 12}};
+                                 {"Device", "device", 15}, {"Node", "node", 12}, {"State", "state", 12}};
 
 /// What the kernel has is shown; what is wanted only where there is nothing.
 Row row_of(const VxlanDevice& device, std::string_view state) {
