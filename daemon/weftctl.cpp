@@ -157,11 +157,15 @@ int main(int argc, char** argv) {
     CLI::App app(weft::kUsage);
     app.name("weftctl");
     app.set_version_flag("--version", "weftctl " WEFT_VERSION);
-    app.add_option("-s,--socket", socket, "weftd's control socket")->capture_default_str();
+    app.add_option("-s,--socket", socket, "weftd's control socket")->capture_default_str()->take_last();
     app.add_flag("--json", json, "JSON, one object a line, from what has it: show, plan, explain, ready");
     app.prefix_command();  // `ready --bgp` is a word of the command
     app.add_option("command", words, "The command");
-    CLI11_PARSE(app, argc, argv);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& wrong) {
+        return app.exit(wrong) == 0 ? 0 : 1;
+    }
     for (const std::string& word : app.remaining()) words.push_back(word);
     if (!words.empty() && words.back() == "--json") {
         json = true;
