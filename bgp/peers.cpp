@@ -89,7 +89,7 @@ std::vector<Peer> peers_of(const Cluster& cluster, const Node& self) {
             peer.protocol = protocol_name(reflected ? "Node" : "Mesh", address->address);
             peer.address = address->address;
             peer.as = as_of(cluster, node);
-            peer.port = cluster.bgp.port;
+            peer.port = node.bgp_port.value_or(cluster.bgp.port);
             peer.node = node.name;
             peer.password = cluster.bgp.password;
             // Calico compares the addresses as text ("10.0.0.9" > "10.0.0.10"); with numbers both ends could be

@@ -246,7 +246,8 @@ class Renderer {
         }
         line("protocol bgp {} {{", peer.protocol);
         if (!peer.node.empty()) line("    description \"node {}\";", plain(peer.node, kLongestName));
-        line("    local {} port {} as {};", to_string(self_.address(family)->address), cluster_.bgp.port, own_as());
+        line("    local {} port {} as {};", to_string(self_.address(family)->address),
+             self_.bgp_port.value_or(cluster_.bgp.port), own_as());
         line("    neighbor {} port {} as {};", to_string(peer.address), peer.port, peer.as);
         if (!peer.node.empty()) line("    multihop;");
         if (peer.multihop) line("    multihop {};", *peer.multihop);

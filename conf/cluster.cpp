@@ -105,7 +105,10 @@ void normalise(Cluster& cluster) {
     std::sort(cluster.pools.begin(), cluster.pools.end(), [](const Pool& a, const Pool& b) { return a.cidr < b.cidr; });
     std::sort(cluster.bgp.neighbors.begin(), cluster.bgp.neighbors.end(),
               [](const BgpNeighbor& a, const BgpNeighbor& b) { return a.address < b.address; });
+    derive_tunnel_addresses(cluster);
+}
 
+void derive_tunnel_addresses(Cluster& cluster) {
     for (const Block& block : cluster.blocks) {
         if (block.cidr.is_host()) continue;
         const Pool* const pool = cluster.pool_of(block.cidr);

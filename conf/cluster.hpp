@@ -44,8 +44,9 @@ struct Node {
     std::optional<Address> ipip4;
     std::optional<Mac> mac4;  ///< MAC of its VTEP; unset: vtep_mac(name, family)
     std::optional<Mac> mac6;
-    std::optional<std::uint32_t> as;    ///< unset: BgpSettings::local_as
-    std::optional<Address> cluster_id;  ///< set: this node is a route reflector
+    std::optional<std::uint32_t> as;        ///< unset: BgpSettings::local_as
+    std::optional<Address> cluster_id;      ///< set: this node is a route reflector
+    std::optional<std::uint16_t> bgp_port;  ///< where its BGP listens; unset: BgpSettings::port
 
     bool operator==(const Node&) const = default;
     const std::optional<InterfaceAddress>& address(Family family) const;
@@ -93,12 +94,14 @@ struct BgpSettings {
 struct VxlanSettings {
     std::uint32_t vni = 4096;
     std::uint16_t port = 4789;
-    std::optional<std::uint32_t> mtu;  ///< unset: from the underlay
+    std::optional<std::uint32_t> mtu;  ///< of the IPv4 device; unset: from the underlay
+    std::optional<std::uint32_t> mtu6;
     std::string device4 = "vxlan.calico";
     std::string device6 = "vxlan-v6.calico";
 
     bool operator==(const VxlanSettings&) const = default;
     const std::string& device(Family family) const { return family == Family::v4 ? device4 : device6; }
+    std::optional<std::uint32_t> mtu_of(Family family) const { return family == Family::v4 ? mtu : mtu6; }
 };
 
 struct IpipSettings {
@@ -126,10 +129,13 @@ struct Cluster {
     const Block* block_of(const Address& address) const;
 };
 
-/// Sorts what Cluster says is sorted, and fills in each node's default tunnel addresses: the first address of its
-/// first block (by prefix) that lies in a pool of that encapsulation (host prefixes are no blocks in this sense), and
-/// the MACs of nodes that have a VTEP.
+/// Sorts what Cluster says is sorted, and derives the tunnel addresses.
 void normalise(Cluster& cluster);
+
+/// Fills in each node's default tunnel addresses: the first address of its first block (by prefix) that lies in a pool
+/// of that encapsulation (host prefixes are no blocks in this sense), and the MACs of nodes that have a VTEP. The
+/// cluster is sorted.
+void derive_tunnel_addresses(Cluster& cluster);
 
 /// The MAC that every Calico node derives for a VTEP: 66 and the first five bytes of SHA-1 of the node's name
 /// (of the name with "-v6" appended for IPv6).

@@ -15,7 +15,9 @@ namespace {
 
 constexpr std::size_t kMostErrors = 20;
 
-Config defaults() {
+}  // namespace
+
+Config default_config() {
     Config config;
     config.backend.value = Backend::bird;
     config.workload_interfaces.value = {"cali*", "weft*"};
@@ -35,6 +37,8 @@ Config defaults() {
     config.state_directory.value = "/var/lib/weft";
     return config;
 }
+
+namespace {
 
 /// Diagnostics are logged, and passwords are not: what follows the word is starred out, as long as it is.
 void hide_passwords(std::string& line) {
@@ -108,6 +112,8 @@ std::string to_string(const Origin& origin) {
             return fmt::format("environment {}", origin.variable);
         case Origin::Kind::file:
             return fmt::format("{}:{}", origin.place.file, origin.place.line);
+        case Origin::Kind::source:
+            return origin.variable;
         case Origin::Kind::command_line:
             break;
     }
@@ -131,7 +137,7 @@ bool Loaded::ok() const {
 }
 
 Loaded load_config(const std::string& path, const Environment& environment) {
-    Config config = defaults();
+    Config config = default_config();
     syntax::Sources sources;
     syntax::Reader reader(config, sources);
     reader.read_file(path);
@@ -139,12 +145,23 @@ Loaded load_config(const std::string& path, const Environment& environment) {
 }
 
 Loaded load_config_text(std::string_view text, const std::string& name, const Environment& environment) {
-    Config config = defaults();
+    Config config = default_config();
     syntax::Sources sources;
     syntax::Reader reader(config, sources);
     reader.read_text(text, name);
     return finish(std::move(config), reader.take_errors(), sources, environment);
 }
+
+namespace {
+
+/// `mtu` in the file is for both devices unless `mtu6` is stated; Calico's vxlanMTU is for IPv4's alone.
+std::optional<std::uint32_t> mtu6_of(const Config& config) {
+    const bool set = config.vxlan_mtu6.origin.kind != Origin::Kind::built_in;
+    const bool shared = config.vxlan_mtu.origin.kind != Origin::Kind::source;
+    return !set && shared ? config.vxlan_mtu.value : config.vxlan_mtu6.value;
+}
+
+}  // namespace
 
 Cluster cluster_of(const Config& config) {
     Cluster cluster;
@@ -158,6 +175,7 @@ Cluster cluster_of(const Config& config) {
     cluster.vxlan = {.vni = config.vni.value,
                      .port = config.vxlan_port.value,
                      .mtu = config.vxlan_mtu.value,
+                     .mtu6 = mtu6_of(config),
                      .device4 = config.vxlan_device4.value,
                      .device6 = config.vxlan_device6.value};
     cluster.ipip = {.device = config.ipip_device.value, .mtu = config.ipip_mtu.value};

@@ -29,12 +29,12 @@ struct Place {
 std::string to_string(const Place& place);
 
 struct Origin {
-    enum class Kind : std::uint8_t { built_in, environment, file, command_line };
+    enum class Kind : std::uint8_t { built_in, environment, file, command_line, source };
     Kind kind = Kind::built_in;
     Place place;           ///< of Kind::file
-    std::string variable;  ///< of Kind::environment: its name
+    std::string variable;  ///< of Kind::environment: its name; of Kind::source: the object that says it
 };
-/// "default", "environment NODENAME", "weft.conf:3", "command line"
+/// "default", "environment NODENAME", "weft.conf:3", "command line", "FelixConfiguration default (felix.yaml:1)"
 std::string to_string(const Origin& origin);
 
 /// A value and where it came from; equality is the value's.
@@ -135,6 +135,7 @@ struct Config {
     Setting<std::uint32_t> vni;
     Setting<std::uint16_t> vxlan_port;
     Setting<std::optional<std::uint32_t>> vxlan_mtu;
+    Setting<std::optional<std::uint32_t>> vxlan_mtu6;  ///< where nobody set it: vxlan_mtu, if the file sets that
     Setting<std::string> vxlan_device4;
     Setting<std::string> vxlan_device6;
     Setting<std::string> ipip_device;
@@ -169,6 +170,9 @@ struct Loaded {
     std::vector<Diagnostic> diagnostics;  ///< errors (at most 20) and warnings, in file order
     bool ok() const;                      ///< no errors
 };
+
+/// What holds where nobody says anything; host name and log are still empty.
+Config default_config();
 
 /// Reads, parses and verifies `path` and all it includes. Never throws for what a file may hold.
 Loaded load_config(const std::string& path, const Environment& environment);

@@ -123,6 +123,7 @@ class Printer {
         if (set(config_.vni)) line("    id {};", config_.vni.value);
         if (set(config_.vxlan_port)) line("    port {};", config_.vxlan_port.value);
         if (set(config_.vxlan_mtu)) line("    mtu {};", mtu(config_.vxlan_mtu.value));
+        if (set(config_.vxlan_mtu6)) line("    mtu6 {};", mtu(config_.vxlan_mtu6.value));
         if (set(config_.vxlan_device4)) line("    device \"{}\";", config_.vxlan_device4.value);
         if (set(config_.vxlan_device6)) line("    device6 \"{}\";", config_.vxlan_device6.value);
         wrap(std::move(body), "protocol vxlan");
@@ -176,6 +177,8 @@ class Printer {
         if (node.vxlan4) line("    vxlan address {};", to_string(*node.vxlan4));
         if (node.vxlan6) line("    vxlan address {};", to_string(*node.vxlan6));
         if (node.mac4) line("    vxlan mac {};", to_string(*node.mac4));
+        if (node.mac6) line("    vxlan mac6 {};", to_string(*node.mac6));
+        if (node.bgp_port) line("    listen port {};", *node.bgp_port);
         if (node.ipip4) line("    ipip address {};", to_string(*node.ipip4));
         line("}}");
     }

@@ -373,16 +373,22 @@ void Reader::node(Words& words, const Statement& statement) {
                  }},
                 {"vxlan", true, false,
                  [&](Words& in, const Statement&) {
-                     const bool address = in.one_of({"address", "mac"}) == "address";
+                     const std::string what = in.one_of({"address", "mac", "mac6"});
                      const Place at = in.place();
-                     if (!address) {
-                         if (node.mac4) throw Wrong{at, "a second 'vxlan mac'"};
-                         node.mac4 = in.mac();
+                     if (what != "address") {
+                         auto& mac = what == "mac" ? node.mac4 : node.mac6;
+                         if (mac) throw Wrong{at, fmt::format("a second 'vxlan {}'", what)};
+                         mac = in.mac();
                          return;
                      }
                      const Address tunnel = in.address("a tunnel address");
                      require(check_unicast(tunnel), at);
                      by_family(at, tunnel.family, node.vxlan4, node.vxlan6, tunnel, "vxlan address");
+                 }},
+                {"listen", false, false,
+                 [&](Words& in, const Statement&) {
+                     in.expect("port");
+                     node.bgp_port = static_cast<std::uint16_t>(in.number("a port", 1, 65535));
                  }},
                 {"ipip", false, false, [&](Words& in, const Statement&) {
                      in.expect("address");
@@ -528,6 +534,11 @@ void Reader::protocol_vxlan(const Statement& statement) {
                  [this](Words& in, const Statement&) {
                      const Place at = in.place();
                      set(config_.vxlan_mtu, mtu(in), at);
+                 }},
+                {"mtu6", false, false,
+                 [this](Words& in, const Statement&) {
+                     const Place at = in.place();
+                     set(config_.vxlan_mtu6, mtu(in), at);
                  }},
                 {"device", false, false, device(config_.vxlan_device4)},
                 {"device6", false, false, device(config_.vxlan_device6)}});

@@ -205,7 +205,7 @@ void plan_vxlan_device(const Here& here, Family family, Plan& plan) {
                        .local = here.self->address(family)->address,
                        .parent = under_device(family),
                        .mac = here.self->mac(family),
-                       .mtu = tunnel_mtu(settings.mtu, underlay, overhead, settings.device(family), plan.problems),
+                       .mtu = tunnel_mtu(settings.mtu_of(family), underlay, overhead, settings.device(family), plan.problems),
                        .learning = false,
                        .up = true,
                        .address = *here.self->vxlan(family)};

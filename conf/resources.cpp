@@ -1,0 +1,401 @@
+#include "conf/resources.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+
+#include "conf/peering.hpp"
+
+namespace weft {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::uint32_t kNobody = std::numeric_limits<std::uint32_t>::max();
+
+bool has_spec(const json& object) {
+    return object.is_object() && object.contains("spec");
+}
+
+}  // namespace
+
+std::string to_string(const ObjectTrouble& trouble) {
+    std::string text = trouble.place.empty() ? trouble.object : fmt::format("{}: {}", trouble.place, trouble.object);
+    if (!trouble.field.empty()) text += fmt::format(": {}", trouble.field);
+    text += fmt::format(": {}", trouble.message);
+    if (trouble.error) {
+        text += trouble.last_used ? " (its last valid form stays in use)" : " (the object is left out)";
+    }
+    return text;
+}
+
+template <class Self, class With>
+void Resources::with_map(Self& self, ResourceKind kind, With with) {
+    switch (kind) {
+        case ResourceKind::ip_pool:
+            return with(self.pools_);
+        case ResourceKind::node:
+            return with(self.nodes_);
+        case ResourceKind::block_affinity:
+            return with(self.affinities_);
+        case ResourceKind::ipam_block:
+            return with(self.blocks_);
+        case ResourceKind::bgp_peer:
+            return with(self.peers_);
+        case ResourceKind::bgp_configuration:
+            return with(self.bgp_);
+        case ResourceKind::felix_configuration:
+            return with(self.felix_);
+        case ResourceKind::cluster_information:
+            return with(self.information_);
+        case ResourceKind::installation:
+            return with(self.installations_);
+        case ResourceKind::calico_config:
+            return with(self.calico_config_);
+    }
+}
+
+template <class T>
+void Resources::take(std::map<std::string, T>& held, const ResourceId& id, Decoded<T> decoded,
+                     const std::string& place) {
+    const bool usable = decoded.ok();
+    if (decoded.errors.empty() && decoded.unsupported.empty()) {
+        reports_.erase(id);
+    } else {
+        reports_[id] = {
+            .errors = std::move(decoded.errors), .unsupported = std::move(decoded.unsupported), .place = place};
+    }
+    if (usable) held.insert_or_assign(id.name, std::move(decoded.value));
+}
+
+void Resources::put(const ResourceId& id, const json& object, const std::string& place) {
+    if (id.name.empty()) return refuse(id, {.field = "metadata.name", .message = "an object needs a name"}, place);
+    switch (id.kind) {
+        case ResourceKind::ip_pool:
+            take(pools_, id, decode_ip_pool(object), place);
+            break;
+        case ResourceKind::node:
+            return take(nodes_, id, decode_node(id.name, object), place);
+        case ResourceKind::block_affinity: {
+            if (has_spec(object)) return take(affinities_, id, decode_block_affinity(object), place);
+            const std::size_t slash = std::min(id.name.find('/'), id.name.size());
+            const auto cidr = parse_key_prefix(std::string_view(id.name).substr(0, slash));
+            if (!cidr || slash == id.name.size()) {
+                return refuse(id, {.field = {}, .message = "the key names no block"}, place);
+            }
+            return take(affinities_, id, decode_affinity(id.name.substr(slash + 1), *cidr, object), place);
+        }
+        case ResourceKind::ipam_block: {
+            auto decoded = has_spec(object) ? decode_block(object.at("spec"), "spec") : decode_block(object);
+            const auto named = parse_key_prefix(id.name);
+            if (decoded.ok() && named && named != decoded.value.cidr) {
+                decoded.errors.push_back(
+                    {.field = "cidr",
+                     .message = fmt::format("{} is not the block that its key names", to_string(decoded.value.cidr))});
+            }
+            return take(blocks_, id, std::move(decoded), place);
+        }
+        case ResourceKind::bgp_peer:
+            take(peers_, id, decode_bgp_peer(object), place);
+            break;
+        case ResourceKind::bgp_configuration:
+            take(bgp_, id, decode_bgp_configuration(id.name, object), place);
+            break;
+        case ResourceKind::felix_configuration:
+            take(felix_, id, decode_felix_configuration(object), place);
+            break;
+        case ResourceKind::cluster_information:
+            take(information_, id, decode_cluster_information(object), place);
+            break;
+        case ResourceKind::installation:
+            take(installations_, id, decode_installation(object), place);
+            break;
+        case ResourceKind::calico_config:
+            take(calico_config_, id, decode_calico_config(object), place);
+            break;
+    }
+    places_[id] = place;
+}
+
+void Resources::refuse(const ResourceId& id, const Finding& finding, const std::string& place) {
+    reports_[id] = {.errors = {finding}, .unsupported = {}, .place = place};
+}
+
+void Resources::remove(const ResourceId& id) {
+    reports_.erase(id);
+    places_.erase(id);
+    with_map(*this, id.kind, [&](auto& held) { held.erase(id.name); });
+}
+
+bool Resources::holds(const ResourceId& id) const {
+    bool found = false;
+    with_map(*this, id.kind, [&](const auto& held) { found = held.contains(id.name); });
+    return found;
+}
+
+std::vector<ResourceId> Resources::ids() const {
+    std::vector<ResourceId> all;
+    for (const ResourceKind kind : resource_kinds()) {
+        with_map(*this, kind, [&](const auto& held) {
+            for (const auto& entry : held) all.push_back({.kind = kind, .name = entry.first});
+        });
+    }
+    for (const auto& [id, report] : reports_) {
+        if (!holds(id)) all.push_back(id);
+    }
+    return all;
+}
+
+std::size_t Resources::size() const {
+    std::size_t count = 0;
+    for (const ResourceKind kind : resource_kinds()) {
+        with_map(*this, kind, [&](const auto& held) { count += held.size(); });
+    }
+    for (const auto& [id, report] : reports_) count += holds(id) ? 0U : 1U;
+    return count;
+}
+
+std::string Resources::place_of(const ResourceId& id) const {
+    const auto place = places_.find(id);
+    return place == places_.end() ? std::string() : place->second;
+}
+
+/// Pools that routes go by: disjoint. Of two that overlap the older stays, as with Calico (condition CIDROverlap). The
+/// operator makes IPPool objects of an Installation's pools: where both are here they are one.
+std::vector<Pool> Resources::routed_pools(std::vector<ObjectTrouble>* troubles) const {
+    struct Candidate {
+        const IpPool* pool;
+        ResourceId id;
+        bool stated;  ///< an IPPool of its own, not an Installation's
+    };
+    std::vector<Candidate> candidates;
+    for (const auto& [name, pool] : pools_) {
+        candidates.push_back({&pool, {.kind = ResourceKind::ip_pool, .name = name}, true});
+    }
+    std::stable_sort(candidates.begin(), candidates.end(),
+                     [](const Candidate& a, const Candidate& b) { return a.pool->created < b.pool->created; });
+    for (const auto& [name, installation] : installations_) {
+        for (const IpPool& pool : installation.pools) {
+            candidates.push_back({&pool, {.kind = ResourceKind::installation, .name = name}, false});
+        }
+    }
+    std::map<Prefix, Candidate> taken;
+    for (const Candidate& candidate : candidates) {
+        const Prefix& cidr = candidate.pool->pool.cidr;
+        const auto after = taken.upper_bound(cidr);
+        const Candidate* rival = nullptr;
+        if (after != taken.end() && cidr.contains(after->first)) rival = &after->second;
+        if (after != taken.begin() && std::prev(after)->first.contains(cidr)) rival = &std::prev(after)->second;
+        if (rival == nullptr) {
+            taken.emplace(cidr, candidate);
+            continue;
+        }
+        if (troubles == nullptr || (!candidate.stated && rival->pool->pool.cidr == cidr)) continue;
+        troubles->push_back(
+            {.object = to_string(candidate.id),
+             .place = place_of(candidate.id),
+             .field = candidate.stated ? "spec.cidr" : "spec.calicoNetwork.ipPools",
+             .message = fmt::format("{} overlaps {} of {}, which is older: this pool is left out", to_string(cidr),
+                                    to_string(rival->pool->pool.cidr), to_string(rival->id)),
+             .error = false});
+    }
+    std::vector<Pool> pools;
+    for (const auto& [cidr, candidate] : taken) {
+        if (candidate.pool->routed()) pools.push_back(candidate.pool->pool);
+    }
+    return pools;
+}
+
+/// Blocks, and the borrowed addresses in them, by the node they live on. An IPAMBlock says whose a prefix is; where
+/// there is none, a confirmed affinity does (what Calico's BIRD announces from); a pending one never does.
+void Resources::add_blocks(Cluster& cluster, std::map<std::string, std::size_t>* ownerless) const {
+    std::unordered_map<std::string_view, std::uint32_t> index;
+    index.reserve(cluster.nodes.size());
+    for (std::uint32_t i = 0; i < cluster.nodes.size(); ++i) index.emplace(cluster.nodes[i].name, i);
+    const auto find = [&](const std::string& node) {
+        const auto found = index.find(node);
+        if (found != index.end()) return found->second;
+        if (ownerless != nullptr) ++(*ownerless)[node];
+        return kNobody;
+    };
+    // Of entries with one prefix the one with the lowest rank counts: borrower, block, affinity.
+    struct Entry {
+        Block block;
+        std::uint8_t rank;
+    };
+    std::vector<Entry> entries;
+    entries.reserve(blocks_.size() + 64);
+    for (const auto& [name, block] : blocks_) {
+        if (block.deleted) continue;
+        const std::uint32_t owner = block.node.empty() ? kNobody : find(block.node);
+        entries.push_back({{.cidr = block.cidr, .node = owner}, 1});
+        for (const Borrowed& borrowed : block.borrowed) {
+            entries.push_back({{.cidr = host_prefix(borrowed.address), .node = find(borrowed.node)}, 0});
+        }
+    }
+    // In etcd nearly each affinity has a block of the same name: walking along both maps, which name them alike, is
+    // cheaper than sorting those in only to drop them.
+    auto block = blocks_.begin();
+    for (const auto& [name, affinity] : affinities_) {
+        if (affinity.deleted || !affinity.of_host || affinity.state != BlockAffinity::State::confirmed) continue;
+        const auto cidr = std::string_view(name).substr(0, name.find('/'));
+        while (block != blocks_.end() && block->first < cidr) ++block;
+        if (block != blocks_.end() && block->first == cidr && !block->second.deleted) continue;
+        entries.push_back({{.cidr = affinity.cidr, .node = find(affinity.node)}, 2});
+    }
+    std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+        return std::tie(a.block.cidr, a.rank, a.block.node) < std::tie(b.block.cidr, b.rank, b.block.node);
+    });
+    cluster.blocks.reserve(entries.size());
+    const Prefix* last = nullptr;
+    for (const Entry& entry : entries) {
+        if (last != nullptr && *last == entry.block.cidr) continue;
+        last = &entry.block.cidr;
+        if (entry.block.node != kNobody) cluster.blocks.push_back(entry.block);
+    }
+}
+
+Cluster Resources::cluster() const {
+    Cluster cluster;
+    cluster.pools = routed_pools(nullptr);
+    cluster.nodes.reserve(nodes_.size());
+    for (const auto& [name, node] : nodes_) {
+        cluster.nodes.push_back(node.node);
+        const auto own = bgp_.find("node." + name);
+        if (own != bgp_.end()) cluster.nodes.back().bgp_port = own->second.port;
+    }
+    add_blocks(cluster, nullptr);
+    if (derive_tunnels_) derive_tunnel_addresses(cluster);
+    cluster.bgp.neighbors = neighbors_of(peers_, nodes_, bgp_).neighbors;
+    return cluster;
+}
+
+SharedSettings Resources::settings(const std::string& node) const {
+    SharedSettings said;
+    const auto say = [&](auto& setting, const auto& value, ResourceKind kind, const std::string& name) {
+        if (!value) return;
+        const ResourceId id{.kind = kind, .name = name};
+        const std::string place = place_of(id);
+        setting = {.value = *value,
+                   .place = place.empty() ? to_string(id) : fmt::format("{} ({})", to_string(id), place)};
+    };
+    const auto say_mtu = [&](auto& setting, std::optional<std::uint32_t> value, ResourceKind kind,
+                             const std::string& name) {
+        if (!value) return;
+        using Mtu = std::optional<std::optional<std::uint32_t>>;
+        say(setting, *value == 0 ? Mtu(std::in_place, std::nullopt) : Mtu(value), kind, name);
+    };
+    for (const auto& [name, installation] : installations_) {
+        say(said.backend, installation.backend, ResourceKind::installation, name);
+        say_mtu(said.vxlan_mtu, installation.mtu, ResourceKind::installation, name);
+        say_mtu(said.vxlan_mtu6, installation.mtu, ResourceKind::installation, name);
+        say_mtu(said.ipip_mtu, installation.mtu, ResourceKind::installation, name);
+    }
+    for (const auto& [name, backend] : calico_config_) say(said.backend, backend, ResourceKind::calico_config, name);
+    if (const auto bgp = bgp_.find("default"); bgp != bgp_.end()) {
+        constexpr auto kKind = ResourceKind::bgp_configuration;
+        say(said.local_as, bgp->second.as, kKind, bgp->first);
+        say(said.mesh, bgp->second.mesh, kKind, bgp->first);
+        say(said.bgp_port, bgp->second.port, kKind, bgp->first);
+        if (const auto& seconds = bgp->second.graceful_restart_seconds) {
+            say(said.graceful_restart_seconds, std::optional(seconds), kKind, bgp->first);
+        }
+    }
+    // The node's own object over the cluster's.
+    for (const std::string& name : {std::string("default"), "node." + node}) {
+        const auto felix = felix_.find(name);
+        if (felix == felix_.end()) continue;
+        constexpr auto kKind = ResourceKind::felix_configuration;
+        say(said.vni, felix->second.vni, kKind, name);
+        say(said.vxlan_port, felix->second.vxlan_port, kKind, name);
+        say_mtu(said.vxlan_mtu, felix->second.vxlan_mtu, kKind, name);
+        say_mtu(said.vxlan_mtu6, felix->second.vxlan_mtu6, kKind, name);
+        say_mtu(said.ipip_mtu, felix->second.ipip_mtu, kKind, name);
+    }
+    return said;
+}
+
+bool Resources::datastore_ready() const {
+    const auto found = information_.find("default");
+    return found == information_.end() || found->second.datastore_ready;
+}
+
+std::string Resources::cluster_guid() const {
+    const auto found = information_.find("default");
+    return found == information_.end() ? std::string() : found->second.guid;
+}
+
+std::vector<ObjectTrouble> Resources::troubles() const {
+    std::vector<ObjectTrouble> all;
+    for (const auto& [id, report] : reports_) {
+        for (const Finding& finding : report.errors) {
+            all.push_back({.object = to_string(id),
+                           .place = report.place,
+                           .field = finding.field,
+                           .message = finding.message,
+                           .error = true,
+                           .last_used = holds(id)});
+        }
+    }
+    for (const auto& [id, report] : reports_) {
+        for (const Finding& finding : report.unsupported) {
+            all.push_back({.object = to_string(id),
+                           .place = report.place,
+                           .field = finding.field,
+                           .message = finding.message,
+                           .error = false});
+        }
+    }
+    Cluster cluster;
+    cluster.pools = routed_pools(&all);
+    for (const auto& [name, node] : nodes_) cluster.nodes.push_back(node.node);
+    std::map<std::string, std::size_t> ownerless;
+    add_blocks(cluster, &ownerless);
+    for (const auto& [node, count] : ownerless) {
+        all.push_back({.object = fmt::format("Node {}", node),
+                       .place = {},
+                       .field = {},
+                       .message = fmt::format("there is no such object, but {} blocks or addresses belong to it: "
+                                              "nobody can reach them",
+                                              count),
+                       .error = false});
+    }
+    for (const std::string& name : neighbors_of(peers_, nodes_, bgp_).without_as) {
+        const ResourceId id{.kind = ResourceKind::bgp_peer, .name = name};
+        all.push_back({.object = to_string(id),
+                       .place = place_of(id),
+                       .field = "spec.asNumber",
+                       .message = "the peer is no node of this cluster, so its AS has to be stated: it is left out",
+                       .error = false});
+    }
+    const bool any_vxlan = std::any_of(cluster.pools.begin(), cluster.pools.end(), [](const Pool& pool) {
+        return pool.vxlan != Encapsulate::never && pool.cidr.family() == Family::v4;
+    });
+    const bool any_ipip = std::any_of(cluster.pools.begin(), cluster.pools.end(),
+                                      [](const Pool& pool) { return pool.ipip != Encapsulate::never; });
+    for (const auto& [name, felix] : felix_) {
+        const ResourceId id{.kind = ResourceKind::felix_configuration, .name = name};
+        const auto ignored = [&](const char* field, const std::optional<bool>& enabled, bool any) {
+            if (enabled != false || !any) return;
+            all.push_back({.object = to_string(id),
+                           .place = place_of(id),
+                           .field = field,
+                           .message = "false is not followed, because pools have this encapsulation: set their mode "
+                                      "to Never",
+                           .error = false});
+        };
+        ignored("spec.vxlanEnabled", felix.vxlan_enabled, any_vxlan);
+        ignored("spec.ipipEnabled", felix.ipip_enabled, any_ipip);
+    }
+    return all;
+}
+
+std::size_t Resources::invalid() const {
+    return static_cast<std::size_t>(std::count_if(reports_.begin(), reports_.end(),
+                                                  [](const auto& report) { return !report.second.errors.empty(); }));
+}
+
+}  // namespace weft

@@ -1,0 +1,102 @@
+// The store of decoded resources: objects come and go one at a time, by key; what they amount to is asked for whole.
+//
+//   etcd, manifests --put/remove--> Resources --cluster(), settings()--> what every source tells
+//
+// Pure and incremental: a put decodes one object (O(its size)), everything else stays decoded. An object that is
+// invalid is reported by key and field, and its last valid form stays in use until it is put right or removed.
+#pragma once
+
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "conf/resource.hpp"
+#include "conf/resource_id.hpp"
+#include "conf/settings.hpp"
+
+namespace weft {
+
+/// An object in error, or one that is only partly followed.
+struct ObjectTrouble {
+    std::string object;  ///< "IPPool default-ipv4-ippool"
+    std::string place;   ///< where it stands: an etcd key, "pools.yaml:7"
+    std::string field;
+    std::string message;
+    bool error = true;       ///< false: unsupported, the rest of the object is in use
+    bool last_used = false;  ///< of an error: an earlier, valid form stays in use
+    bool operator==(const ObjectTrouble&) const = default;
+};
+/// "pools.yaml:7: IPPool default-ipv4-ippool: spec.cidr: ... (its last valid form stays in use)"
+std::string to_string(const ObjectTrouble& trouble);
+
+class Resources {
+  public:
+    /// `derive_tunnels`: nodes without tunnel addresses get the first address of their first block, as with a static
+    /// file; with a store that Calico nodes share, a node has the tunnel addresses it says, or none.
+    explicit Resources(bool derive_tunnels) : derive_tunnels_(derive_tunnels) {}
+
+    /// Takes an object, in the form its kind has in etcd (blocks and affinities bare) or as a manifest. `place` is for
+    /// reports.
+    void put(const ResourceId& id, const nlohmann::json& object, const std::string& place);
+    /// What stands there is no object at all.
+    void refuse(const ResourceId& id, const Finding& finding, const std::string& place);
+    void remove(const ResourceId& id);
+    /// All that are held, valid or not.
+    std::vector<ResourceId> ids() const;
+    std::size_t size() const;
+
+    /// Pools, nodes, blocks and BGP neighbours; its settings are the built-in ones. O(n log n) in all that is held.
+    Cluster cluster() const;
+    /// Settings for this node, and where each was said.
+    SharedSettings settings(const std::string& node) const;
+    /// False while Calico's datastoreReady is: the store is being migrated, what it says is not to be followed.
+    bool datastore_ready() const;
+    std::string cluster_guid() const;
+
+    /// Objects in error first; then, of what is valid, what cannot be followed. Sorted by kind and name.
+    std::vector<ObjectTrouble> troubles() const;
+    /// Objects in error.
+    std::size_t invalid() const;
+
+    /// The decoded forms, for registration.
+    const std::map<std::string, IpPool>& pools() const { return pools_; }
+    const std::map<std::string, NodeResource>& nodes() const { return nodes_; }
+    const std::map<std::string, IpamBlock>& blocks() const { return blocks_; }
+    const std::map<std::string, BlockAffinity>& affinities() const { return affinities_; }
+
+  private:
+    struct Report {
+        std::vector<Finding> errors;
+        std::vector<Finding> unsupported;
+        std::string place;
+    };
+
+    template <class T>
+    void take(std::map<std::string, T>& held, const ResourceId& id, Decoded<T> decoded, const std::string& place);
+    bool holds(const ResourceId& id) const;
+    /// Calls `with` with the map of this kind.
+    template <class Self, class With>
+    static void with_map(Self& self, ResourceKind kind, With with);
+    std::vector<Pool> routed_pools(std::vector<ObjectTrouble>* troubles) const;
+    void add_blocks(Cluster& cluster, std::map<std::string, std::size_t>* ownerless) const;
+    std::string place_of(const ResourceId& id) const;
+
+    bool derive_tunnels_;
+    std::map<std::string, IpPool> pools_;
+    std::map<std::string, NodeResource> nodes_;
+    std::map<std::string, IpamBlock> blocks_;
+    std::map<std::string, BlockAffinity> affinities_;
+    std::map<std::string, BgpPeer> peers_;
+    std::map<std::string, BgpConfiguration> bgp_;
+    std::map<std::string, FelixConfiguration> felix_;
+    std::map<std::string, ClusterInformation> information_;
+    std::map<std::string, Installation> installations_;
+    std::map<std::string, std::optional<Backend>> calico_config_;
+    std::map<ResourceId, Report> reports_;      ///< only of objects there is something to say about
+    std::map<ResourceId, std::string> places_;  ///< of the few objects that settings come from
+};
+
+}  // namespace weft
