@@ -98,9 +98,7 @@ void Controller::reconcile() {
 bool Controller::apply(const std::vector<Change>& changes) {
     const std::vector<Failure> failures = kernel_.apply(scope(), changes);
     note_changes(changes, failures);
-    std::vector<std::string> messages;
-    for (const Failure& failure : failures) messages.push_back(failure.message);
-    report_failures(std::move(messages));
+    report_failures(messages_of(failures));
 
     bool recorded = failures.empty() && changes.size() <= kRecordAtMost;
     for (std::size_t i = 0; recorded && i < changes.size(); ++i) recorded = record(state_.observed, changes[i]);
@@ -142,7 +140,7 @@ void Controller::report_failures(std::vector<std::string> failures) {
             const auto& known = state_.kernel_failures;
             if (std::find(known.begin(), known.end(), failure) == known.end()) spdlog::error("{}", failure);
         }
-        if (failures.empty()) spdlog::info("the kernel took everything that failed before");
+        if (failures.empty()) spdlog::info("no change fails any more");
     }
     state_.kernel_failures = std::move(failures);
 }
