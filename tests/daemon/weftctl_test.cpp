@@ -178,7 +178,8 @@ TEST_F(Weftctl, carries_out_commands_from_a_pipe_and_ends_with_the_highest_statu
 class Terminal {
   public:
     explicit Terminal(const std::string& command) {
-        child_ = forkpty(&terminal_, nullptr, nullptr, nullptr);
+        const winsize size{.ws_row = 12, .ws_col = 100, .ws_xpixel = 0, .ws_ypixel = 0};
+        child_ = forkpty(&terminal_, nullptr, nullptr, &size);
         if (child_ == 0) {
             setenv("TERM", "vt100", 1);  // NOLINT(concurrency-mt-unsafe): alone after the fork
             execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);  // NOLINT(cppcoreguidelines-pro-type-vararg)
@@ -258,6 +259,24 @@ TEST_F(Weftctl, is_interactive_on_a_terminal_with_completion_help_and_history) {
     EXPECT_TRUE(again.shows("quit")) << again.seen();
     again.type("\x15\x04");
     EXPECT_EQ(again.ends(), 0);
+}
+
+TEST_F(Weftctl, leaves_birdc_content_pager_included) {
+    if (std::system("command -v birdc >/dev/null") != 0) GTEST_SKIP() << "birdc is not installed";  // NOLINT
+    Terminal birdc("exec birdc -s " + socket());
+    ASSERT_TRUE(birdc.shows("ready.")) << birdc.seen();
+    birdc.type("show protocols\r");
+    EXPECT_TRUE(birdc.shows("Name       Proto      Table      State  Since         Info")) << birdc.seen();
+    EXPECT_TRUE(birdc.shows("vxlan-v6.calico VXLAN      ---        up")) << birdc.seen();
+    birdc.type("show config\r");
+    EXPECT_TRUE(birdc.shows("--More--")) << birdc.seen();
+    birdc.type("c");  // all the rest at once
+    EXPECT_TRUE(birdc.shows("node \"d\"")) << birdc.seen();
+    birdc.type("show status\r");
+    EXPECT_TRUE(birdc.shows("weft " WEFT_VERSION)) << birdc.seen();
+    if (!birdc.shows("Daemon is up and running", 300ms)) birdc.type("c");
+    birdc.type("quit\r");
+    EXPECT_EQ(birdc.ends(), 0);
 }
 
 }  // namespace
