@@ -99,7 +99,9 @@ void cluster(const State& state, std::chrono::steady_clock::time_point now, Fami
     out.add(static_cast<double>(state.cluster.nodes.size()));
     out.gauge("weft_pools", "IP pools in the cluster.");
     out.add(static_cast<double>(state.cluster.pools.size()));
-    out.gauge("weft_pool_served", "0 for a pool whose routes nobody programs under this calico_backend, else 1.");
+    if (!state.cluster.pools.empty()) {
+        out.gauge("weft_pool_served", "0 for a pool whose routes nobody programs under this calico_backend, else 1.");
+    }
     for (const Pool& pool : state.cluster.pools) {
         out.add(server_of(pool, state.backend()) == Server::nobody ? 0 : 1, {{"pool", to_string(pool.cidr)}});
     }

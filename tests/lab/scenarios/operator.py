@@ -51,6 +51,7 @@ def damage_is_repaired_counted_and_readiness_is_back_within_a_second(lab):
 
 def what_cannot_be_repaired_is_told_within_a_second_and_forgotten_when_it_is_over(lab):
     a, _, c = _started(lab)
+    a.namespace.sysctl('net/ipv6/conf/eth0/keep_addr_on_down', 1)
     a.namespace.ip('link set eth0 down')
     eventually(lambda: not a.ready(), 'not ready', 1)
     status, body = _readiness(a)
@@ -60,7 +61,8 @@ def what_cannot_be_repaired_is_told_within_a_second_and_forgotten_when_it_is_ove
     assert _ask(a, 'ready')[0] == 1
     always(lambda: a.get('/liveness')[0] == 200, 'liveness', 0.5)
     a.namespace.ip(f'''link set eth0 up
-                       route replace default via {a.subnet.router(4)}''')
+                       route replace default via {a.subnet.router(4)}
+                       route replace default via {a.subnet.router(6)}''')
     eventually(a.ready, 'ready again', 35)
     assert _ask(a, 'ready') == (0, 'Ready (phase ready)\n')
     eventually(lambda: a.workload.pings(c.workload, 4), 'traffic flows again')
