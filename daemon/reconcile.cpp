@@ -29,7 +29,7 @@ constexpr std::size_t kRecordAtMost = 2'000;
 }  // namespace
 
 void Controller::kernel_noticed(const Kernel::Notice& notice) {
-    ++state_.counters.source_events;
+    ++state_.counters.kernel_notices;
     drift_ = true;
     observed_stale_ = true;
     if (notice.full) ++state_.counters.kernel_resyncs;
