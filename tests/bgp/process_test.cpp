@@ -90,7 +90,7 @@ TEST(Process, ADetachedOneHasASessionOfItsOwnAndNoneOfOurDescriptors) {
     boost::asio::io_context io;
     ASSERT_TRUE(run_until(io, [&] { return content(directory / "log").ends_with("said\n"); }));
     EXPECT_THAT(content(directory / "log"), testing::StartsWith("0 1 2 "));
-    EXPECT_THAT(content(directory / "log"), testing::Not(HasSubstr(" 4")));
+    EXPECT_THAT(content(directory / "log"), testing::Not(HasSubstr(" 4 ")));
     EXPECT_THAT(content(directory / "log"), testing::Not(HasSubstr(" " + std::to_string(getsid(0)) + "\n")));
     EXPECT_TRUE(run_until(io, [&] { return !runs_with(*started, script); }));
 }
