@@ -114,6 +114,7 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
     }
 
     void unwanted(BirdSettings last, Goodbye goodbye) {
+        after_end = nullptr;
         if (goal == Goal::end || (goal == Goal::none && off)) return;
         if (goal == Goal::none) {
             settings = std::move(last);
@@ -130,6 +131,7 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
         status.bird = BirdState::stopping;
         status.reason.clear();
         status.sessions.clear();
+        not_accepted();
         pursue();
     }
 
