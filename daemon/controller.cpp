@@ -70,6 +70,7 @@ Controller::Controller(boost::asio::io_context& io, Options options, Kernel& ker
     : io_(io),
       options_(std::move(options)),
       kernel_(kernel),
+      bgp_(io, state_, kernel, [this] { update_phase(); }),
       settle_(io),
       retry_(io),
       audit_(io),
@@ -126,6 +127,7 @@ Result<Done> Controller::adopt(Running next) {
     observed_stale_ = true;  // devices may have other names, this node another address
     cause_ = "configuration";
     retry_after_ = kFirstRetry;
+    bgp_.cluster_changed();
     reconcile();
     return Done{};
 }
@@ -195,7 +197,7 @@ Result<Preview> Controller::preview(const std::optional<std::string>& file) {
                               .host = *host,
                               .node = next->config.hostname.value,
                               .backend = next->config.backend.value});
-    return Preview{.kernel = difference(wanted.desired, *observed), .bird = {}};
+    return Preview{.kernel = difference(wanted.desired, *observed), .bird = bird_difference(next->config, cluster)};
 }
 
 Result<Lookup> Controller::lookup(const Address& destination) {
