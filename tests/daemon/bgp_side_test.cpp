@@ -33,7 +33,7 @@ TEST(LineDifference, is_the_shortest_that_leads_from_one_text_to_the_other) {
         {"a\nc\n", "a\nb\nc\n", "+b"},
         {"a\nb\nc\n", "a\nx\nc\n", "-b\n+x"},
         {"a\nb\nc\nd\n", "x\nb\nc\ny\n", "-a\n+x\n-d\n+y"},
-        {"{\n1\n}\n{\n2\n}\n", "{\n1\n}\n{\n3\n}\n{\n2\n}\n", "+3\n+}\n+{"},
+        {"{\n1\n}\n{\n2\n}\n", "{\n1\n}\n{\n3\n}\n{\n2\n}\n", "+}\n+{\n+3"},
     };
     for (const auto& [before, after, lines] : all) EXPECT_EQ(line_difference(before, after), lines) << before << after;
 }
