@@ -122,7 +122,7 @@ def a_restart_writes_nothing(lab):
 def a_file_is_checked_without_being_used(lab):
     a = lab.node('a')
     before = a.kernel.snapshot()
-    for text, status, words in ((lab.config(POOLS), 0, ''), ('pool 10.65.0.0/16 { vxlan sometimes; }', 1, ':1:26: ')):
+    for text, status, words in ((lab.config(POOLS), 0, ''), ('pool 10.65.0.0/16 { vxlan sometimes; }', 1, ':1:27: ')):
         a.write(text)
         done = a.run(lab.program('weftd'), '-p', '-c', a.config_file, check=False)
         assert (done.returncode, done.stdout) == (status, ''), done
