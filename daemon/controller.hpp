@@ -14,6 +14,7 @@
 #include <string>
 
 #include "daemon/actions.hpp"
+#include "daemon/contention.hpp"
 #include "daemon/state.hpp"
 #include "tunnel/kernel.hpp"
 
@@ -72,6 +73,7 @@ class Controller final : public Actions {
     void report_problems(std::vector<Problem> problems);
     void schedule_retry();
     void schedule_audit();
+    void schedule_contested();
     void update_phase();
     Scope scope() const;
 
@@ -85,6 +87,8 @@ class Controller final : public Actions {
     boost::asio::steady_timer retry_;
     boost::asio::steady_timer audit_;
     boost::asio::steady_timer revert_;  ///< `configure timeout`
+    boost::asio::steady_timer contested_;
+    Contention contention_;
     bool settling_ = false;
     bool observed_stale_ = true;  ///< only a dump can tell what the kernel has
     bool drift_ = false;          ///< somebody else changed what is ours since the last reconcile

@@ -24,13 +24,18 @@ enum class Device : std::uint8_t {
     none,    ///< no device (blackhole)
     vxlan4,  ///< our VXLAN device for IPv4
     vxlan6,
-    ipip,    ///< tunl0
+    ipip,  ///< tunl0
+    old4,  ///< our VXLAN device for IPv4 as it was before the VNI or the port changed; traffic leaves it
+    old6,
     under4,  ///< the underlay device that carries this node's IPv4 address
     under6,
     other,  ///< observed only: some device that has none of these roles
 };
 constexpr Device vxlan_device(Family family) {
     return family == Family::v4 ? Device::vxlan4 : Device::vxlan6;
+}
+constexpr Device old_device(Family family) {
+    return family == Family::v4 ? Device::old4 : Device::old6;
 }
 constexpr Device under_device(Family family) {
     return family == Family::v4 ? Device::under4 : Device::under6;
@@ -46,8 +51,8 @@ constexpr std::uint32_t route_metric(Family family) {
     return family == Family::v4 ? 0 : 1024;
 }
 
-/// A VXLAN device. Key: role. A device that differs in what vxlan_changelink refuses to change (name, vni, port,
-/// external, family of the local address) is made anew; all else is changed in place.
+/// A VXLAN device. Key: role. A device that differs in what vxlan_changelink refuses to change (vni, port,
+/// family of the local address; external) is made anew; all else is changed in place.
 struct VxlanDevice {
     Device role = Device::vxlan4;
     std::string name;

@@ -139,13 +139,14 @@ class Differ {
             // neigh_changeaddr flushes all neighbours of a device whose MAC changes, permanent ones included.
             const bool forgets = have.device.mac != want.mac;
             if (forgets) forgetful_ |= bit(want.role);
+            // Its settings are found under the new name only once it has it.
+            if (have.device.name != want.name) made_.push_back(want.name);
             devices_.push_back({Verb::replace, want, what, forgets});
         }
     }
 
     /// vxlan_nl2conf refuses to change these in a device that exists.
     static std::string_view why_anew(const VxlanDevice& want, const ObservedVxlan& have) {
-        if (have.device.name != want.name) return "differs: name";
         if (have.external) return "differs: external";
         if (have.device.vni != want.vni) return "differs: vni";
         if (have.device.port != want.port) return "differs: port";
@@ -154,6 +155,7 @@ class Differ {
     }
 
     static std::string_view why_changed(const VxlanDevice& want, const ObservedVxlan& have) {
+        if (have.device.name != want.name) return "differs: name";
         if (have.device.local != want.local) return "differs: local address";
         if (have.device.parent != want.parent) return "differs: parent";
         if (have.device.learning != want.learning) return "differs: learning";
