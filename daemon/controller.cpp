@@ -77,6 +77,7 @@ Controller::Controller(boost::asio::io_context& io, Options options, Kernel& ker
       audit_(io),
       revert_(io),
       contested_(io),
+      handover_(io, [this](std::string cause) { look_again(std::move(cause)); }),
       retry_after_(kFirstRetry) {
     state_.started = std::chrono::steady_clock::now();
     state_.started_wall = std::chrono::system_clock::now();
@@ -85,7 +86,9 @@ Controller::Controller(boost::asio::io_context& io, Options options, Kernel& ker
 Controller::~Controller() = default;
 
 Scope Controller::scope() const {
-    return scope_of(state_.config, state_.cluster);
+    Scope scope = scope_of(state_.config, state_.cluster);
+    scope.bird = handover_.looks_at_bird();
+    return scope;
 }
 
 Result<Controller::Running> Controller::load(const std::string& file) const {
@@ -120,7 +123,8 @@ Result<Done> Controller::adopt(Running next) {
     state_.config = std::move(next.config);
     state_.config_warnings = std::move(next.warnings);
     state_.config_loaded = true;
-    state_.cluster = cluster_of(state_.config);
+    const Cluster before = std::exchange(state_.cluster, cluster_of(state_.config));
+    handover_.configured(before, state_.cluster);
     state_.node = state_.config.hostname.value;
     state_.source_synced = true;
     state_.last_reload = std::chrono::system_clock::now();

@@ -15,6 +15,7 @@
 
 #include "daemon/actions.hpp"
 #include "daemon/contention.hpp"
+#include "daemon/handover.hpp"
 #include "daemon/state.hpp"
 #include "tunnel/kernel.hpp"
 
@@ -64,6 +65,7 @@ class Controller final : public Actions {
     Result<Done> adopt(Running next);
     void kernel_noticed(const Kernel::Notice& notice);
     void reconcile_soon(std::string cause);
+    void look_again(std::string cause);
     void reconcile();
     /// One pass; false when it has to be made again because devices changed.
     bool apply(const std::vector<Change>& changes);
@@ -89,6 +91,7 @@ class Controller final : public Actions {
     boost::asio::steady_timer revert_;  ///< `configure timeout`
     boost::asio::steady_timer contested_;
     Contention contention_;
+    Handover handover_;
     bool settling_ = false;
     bool observed_stale_ = true;  ///< only a dump can tell what the kernel has
     bool drift_ = false;          ///< somebody else changed what is ours since the last reconcile

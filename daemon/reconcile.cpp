@@ -48,6 +48,11 @@ void Controller::reconcile_soon(std::string cause) {
     });
 }
 
+void Controller::look_again(std::string cause) {
+    observed_stale_ = true;
+    reconcile_soon(std::move(cause));
+}
+
 bool Controller::observe() {
     const Scope scope = this->scope();
     auto host = kernel_.host(scope);
@@ -72,7 +77,8 @@ void Controller::reconcile() {
         if (observed_stale_ && !observe()) break;
         Plan wanted =
             plan({.cluster = state_.cluster, .host = state_.host, .node = state_.node, .backend = state_.backend()});
-        state_.desired = std::move(wanted.desired);
+        state_.desired = handover_.stage(state_, std::move(wanted.desired));
+        std::ranges::move(handover_.problems(state_), std::back_inserter(wanted.problems));
         std::vector<Change> changes = difference(state_.desired, state_.observed);
         contention_.hold_back(changes, drift_, begin);
         std::ranges::move(contention_.problems(), std::back_inserter(wanted.problems));

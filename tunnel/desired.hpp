@@ -43,6 +43,8 @@ constexpr Device under_device(Family family) {
 
 /// RTPROT of all that weft writes: Calico's, so that a node taken over from Calico is adopted in place.
 inline constexpr std::uint8_t kProtocol = 80;
+/// RTPROT_BIRD.
+inline constexpr std::uint8_t kProtocolBird = 12;
 /// Metric of own blocks' blackholes: worse than any route a workload, a bridge or an administrator would set, so that
 /// a blackhole never shadows one.
 inline constexpr std::uint32_t kBlackholeMetric = 65535;
@@ -132,6 +134,8 @@ struct Desired {
     std::vector<FdbEntry> fdb;
     std::vector<Route> routes;
     std::vector<Sysctl> sysctls;
+    /// Roles of devices that are not wanted any more but stay, with all that is on them: traffic is still leaving them.
+    std::vector<Device> draining;
     bool use_nexthop_objects = true;  ///< routes refer to nexthop objects, one for each distinct Via
 
     bool operator==(const Desired&) const = default;

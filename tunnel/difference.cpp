@@ -107,6 +107,9 @@ class Differ {
     bool anew(Device role) const { return (anew_ & bit(role)) != 0; }
     /// Devices that go at the end for good: their entries go with them.
     bool going(Device role) const { return (going_ & bit(role)) != 0; }
+    bool stays(Device role) const {
+        return std::ranges::find(desired_.draining, role) != desired_.draining.end();
+    }
     bool lost(const Neighbour& have) const { return ((anew_ | forgetful_) & bit(have.device)) != 0; }
     bool lost(const FdbEntry& have) const { return anew(have.device); }
 
@@ -124,6 +127,7 @@ class Differ {
         for (const ObservedVxlan& have : observed_.vxlan) {
             const auto wanted = [&](const VxlanDevice& want) { return want.role == have.device.role; };
             if (std::ranges::any_of(desired_.vxlan, wanted)) continue;
+            if (stays(have.device.role)) continue;
             if (have.device.role != Device::other) going_ |= bit(have.device.role);
             stale_devices_.push_back({Verb::remove, have.device, "not wanted"});
         }
@@ -175,7 +179,7 @@ class Differ {
     void ipip_device() {
         const auto& have = observed_.ipip;
         if (!desired_.ipip) {
-            if (have && have->ours) stale_devices_.push_back({Verb::remove, have->device, "not wanted"});
+            if (have && have->ours && !stays(Device::ipip)) stale_devices_.push_back({Verb::remove, have->device, "not wanted"});
             return;
         }
         const IpipDevice& want = *desired_.ipip;
@@ -230,7 +234,7 @@ class Differ {
                 changes_.push_back({have ? Verb::replace : Verb::add, want, have ? "differs" : "missing"});
             },
             [&](const Entry& have) {
-                if (!going(have.device)) stale.push_back({Verb::remove, have, "not wanted"});
+                if (!going(have.device) && !stays(have.device)) stale.push_back({Verb::remove, have, "not wanted"});
             });
     }
 

@@ -22,6 +22,7 @@ struct Scope {
     /// What our VXLAN devices should have; one of ours that has another is old4 or old6. 0: whatever they have.
     std::uint32_t vni = 0;
     std::uint16_t port = 0;
+    bool bird = false;  ///< observe BIRD's routes as well
     bool operator==(const Scope&) const = default;
 };
 

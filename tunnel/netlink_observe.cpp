@@ -159,6 +159,22 @@ class Observation {
         }
         std::ranges::sort(found_.routes,
                           [](const ObservedRoute& a, const ObservedRoute& b) { return a.route < b.route; });
+        return scope_.bird ? birds_routes() : Outcome{};
+    }
+
+    Outcome birds_routes() {
+        for (const Family family : kFamilies) {
+            std::vector<RawRoute> raw;
+            const Outcome outcome = netlink::dump_routes(socket_, {family, kProtocolBird, 0}, raw);
+            if (!outcome.ok() && outcome.error != EAFNOSUPPORT && outcome.error != EOPNOTSUPP) return outcome;
+            for (const RawRoute& one : raw) {
+                if (one.type != kUnicast || one.tos != 0) continue;
+                Via via{Device::other, {}, false};
+                if (!one.multipath) via = route_via(one);
+                found_.bird.push_back({one.destination, one.metric, RouteType::unicast, via, kProtocolBird});
+            }
+        }
+        std::ranges::sort(found_.bird);
         return {};
     }
 

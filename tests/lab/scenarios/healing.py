@@ -84,8 +84,8 @@ def every_kind_is_repaired_at_once(lab):
             times.append(_repair(a, command.format(mac=mac, nexthop=nexthop), kind))
         worst[name] = max(times)
         lab.say(f'  {name}: {" ".join(f"{t:.0f}" for t in times)} ms')
-    after = [re.sub('nhid [0-9]+ ', '', line) for line in a.kernel.snapshot() if 'nexthop: ' not in line]
-    before = [re.sub('nhid [0-9]+ ', '', line) for line in before]
+    after = [re.sub('(nhid|nh_info id) [0-9]+ ', '', line) for line in a.kernel.snapshot() if 'nexthop: ' not in line]
+    before = [re.sub('(nhid|nh_info id) [0-9]+ ', '', line) for line in before]
     assert sorted(map(_indexless, after)) == sorted(map(_indexless, before)), set(after) ^ set(before)
     lab.everybody_reaches_everybody()
     assert statistics.median(worst.values()) < 100, worst
