@@ -72,6 +72,7 @@ Controller::Controller(boost::asio::io_context& io, Options options, Kernel& ker
     : io_(io),
       options_(std::move(options)),
       kernel_(kernel),
+      bgp_(io, state_, kernel, [this] { update_phase(); }),
       settle_(io),
       retry_(io),
       audit_(io),
@@ -133,6 +134,7 @@ Result<Done> Controller::adopt(Running next) {
     cause_ = "configuration";
     retry_after_ = kFirstRetry;
     contention_.clear();
+    bgp_.cluster_changed();
     reconcile();
     return Done{};
 }
@@ -204,7 +206,7 @@ Result<Preview> Controller::preview(const std::optional<std::string>& file) {
                               .host = *host,
                               .node = next->config.hostname.value,
                               .backend = next->config.backend.value});
-    return Preview{.kernel = difference(wanted.desired, *observed), .bird = {}};
+    return Preview{.kernel = difference(wanted.desired, *observed), .bird = bird_difference(next->config, cluster)};
 }
 
 Result<Lookup> Controller::lookup(const Address& destination) {

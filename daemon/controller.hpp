@@ -14,6 +14,7 @@
 #include <string>
 
 #include "daemon/actions.hpp"
+#include "daemon/bgp_side.hpp"
 #include "daemon/contention.hpp"
 #include "daemon/handover.hpp"
 #include "daemon/state.hpp"
@@ -83,6 +84,7 @@ class Controller final : public Actions {
     Options options_;
     Kernel& kernel_;
     State state_;
+    BgpSide bgp_;
     std::function<void()> changed_;
 
     boost::asio::steady_timer settle_;  ///< waits for more of the same before a reconcile

@@ -102,12 +102,14 @@ void Controller::reconcile() {
     } else {
         schedule_retry();
     }
+    bgp_.follow();
     update_phase();
 }
 
 bool Controller::apply(const std::vector<Change>& changes) {
     const std::vector<Failure> failures = kernel_.apply(scope(), changes);
     note_changes(changes, failures);
+    bgp_.kernel_changed(changes);
     std::vector<std::string> messages;
     for (const Failure& failure : failures) messages.push_back(failure.message);
     report_failures(std::move(messages));

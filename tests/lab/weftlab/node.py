@@ -8,6 +8,7 @@ import signal
 import subprocess
 
 from . import kernel as kernel_module
+from .bird import Bird
 from .namespace import Namespace
 from .ping import ping
 
@@ -71,6 +72,8 @@ class Node:
         self.workloads = {}
         self.process = None
         self.options = []  # further arguments of weftd
+        self.statements = []  # further ones of its block in weft.conf
+        self.bird = Bird(self)
         self.directory = f'/run/lab/nodes/{name}'
         for part in ('run', 'state', 'etc'):
             os.makedirs(f'{self.directory}/{part}', exist_ok=True)
@@ -228,6 +231,8 @@ class Node:
             self.process.kill()
         if self.process:
             self.process.wait()
+        if self.bird.process():
+            self.bird.kill()
         for workload in self.workloads.values():
             workload.remove()
         self.namespace.remove()
