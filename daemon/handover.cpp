@@ -159,6 +159,15 @@ std::vector<Problem> Handover::problems(const State& state) const {
                             .text = "not wanted any more; it goes when nothing has come in through it for a while",
                             .unready = false});
     }
+    for (const VxlanDevice& want : state.desired.vxlan) {
+        const std::string& name = state.cluster.vxlan.device(want.role == Device::vxlan4 ? Family::v4 : Family::v6);
+        if (want.name == name) continue;
+        problems.push_back({.object = fmt::format("device {}", want.name),
+                            .text = fmt::format("is to be {}, and is renamed when that costs no packet: when no other "
+                                                "device has the name and it is down, or the kernel is 6.2 or later",
+                                                name),
+                            .unready = false});
+    }
     std::size_t named = 0;
     for (const Echo& echo : given_up_) {
         if (++named > 5) break;

@@ -8,11 +8,6 @@
 namespace weft {
 namespace {
 
-bool is_tunnel(Device device) {
-    return device == Device::vxlan4 || device == Device::vxlan6 || device == Device::old4 || device == Device::old6 ||
-           device == Device::ipip;
-}
-
 template <class T>
 bool contains(const std::vector<T>& all, const T& one) {
     return std::ranges::find(all, one) != all.end();
