@@ -63,8 +63,7 @@ Result<std::vector<Change>> removal_of_birds_routes(Kernel& kernel, const std::v
     std::vector<Change> changes;
     for (ObservedRoute& route : *routes) {
         const Prefix& destination = route.route.destination;
-        const bool ours =
-            std::ranges::any_of(pools, [&](const Pool& pool) { return pool.cidr.contains(destination); });
+        const bool ours = std::ranges::any_of(pools, [&](const Pool& pool) { return pool.cidr.contains(destination); });
         if (ours) {
             changes.push_back(
                 {.verb = Verb::remove, .object = std::move(route), .reason = "BIRD is off", .may_interrupt = false});

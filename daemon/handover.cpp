@@ -116,9 +116,7 @@ Desired Handover::stage(State& state, Desired target) {
 }
 
 void Handover::watch_devices(const State& state, const Stage& stage, Clock::time_point now) {
-    std::erase_if(drains_, [&](const auto& at) {
-        return std::ranges::find(stage.idle, at.first) == stage.idle.end();
-    });
+    std::erase_if(drains_, [&](const auto& at) { return std::ranges::find(stage.idle, at.first) == stage.idle.end(); });
     for (const Device role : stage.idle) {
         const std::uint64_t received = received_packets(name_of(state, role)).value_or(0);
         const auto [at, fresh] = drains_.try_emplace(role, Drain{received, now, now});

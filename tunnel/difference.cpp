@@ -107,9 +107,7 @@ class Differ {
     bool anew(Device role) const { return (anew_ & bit(role)) != 0; }
     /// Devices that go at the end for good: their entries go with them.
     bool going(Device role) const { return (going_ & bit(role)) != 0; }
-    bool stays(Device role) const {
-        return std::ranges::find(desired_.draining, role) != desired_.draining.end();
-    }
+    bool stays(Device role) const { return std::ranges::find(desired_.draining, role) != desired_.draining.end(); }
     bool lost(const Neighbour& have) const { return ((anew_ | forgetful_) & bit(have.device)) != 0; }
     bool lost(const FdbEntry& have) const { return anew(have.device); }
 
@@ -179,7 +177,8 @@ class Differ {
     void ipip_device() {
         const auto& have = observed_.ipip;
         if (!desired_.ipip) {
-            if (have && have->ours && !stays(Device::ipip)) stale_devices_.push_back({Verb::remove, have->device, "not wanted"});
+            if (have && have->ours && !stays(Device::ipip))
+                stale_devices_.push_back({Verb::remove, have->device, "not wanted"});
             return;
         }
         const IpipDevice& want = *desired_.ipip;

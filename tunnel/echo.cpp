@@ -160,7 +160,8 @@ Result<Descriptor> open_sender(const Address& from, int type, int protocol, std:
 /// A socket that hears echo replies only.
 Result<Descriptor> open_receiver(Family family) {
     const bool v4 = family == Family::v4;
-    Descriptor descriptor = open_socket(v4 ? AF_INET : AF_INET6, SOCK_RAW, v4 ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6});
+    Descriptor descriptor =
+        open_socket(v4 ? AF_INET : AF_INET6, SOCK_RAW, v4 ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6});
     if (descriptor.get() < 0) return Error{fmt::format("cannot hear echo replies: {}", std::strerror(errno))};
     if (v4) {
         icmp_filter filter{};
@@ -308,9 +309,9 @@ void Prober::tick() {
 
 void Prober::send(const Question& question) {
     const bool ipip = question.echo.through == Device::ipip;
-    const Descriptor& descriptor = ipip                                           ? sockets_->ipip
+    const Descriptor& descriptor = ipip                                          ? sockets_->ipip
                                    : question.echo.underlay.family == Family::v4 ? sockets_->udp4
-                                                                                  : sockets_->udp6;
+                                                                                 : sockets_->udp6;
     const auto packet = encapsulated_request(source_, question.echo, identifier_, question.number);
     if (descriptor.get() < 0 || packet.empty()) return;
     socklen_t size = 0;
@@ -332,7 +333,8 @@ void Prober::receive(Family family) {
             auto& open = family == Family::v4 ? sockets_->replies4 : sockets_->replies6;
             std::vector<Echo> answered;
             std::array<std::byte, 2048> buffer{};
-            for (ssize_t got = 0; (got = recv(open->native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT)) > 0;) {
+            for (ssize_t got = 0;
+                 (got = recv(open->native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT)) > 0;) {
                 const auto number =
                     number_in_reply(std::span(buffer).first(static_cast<std::size_t>(got)), family, identifier_);
                 const auto question = std::ranges::find_if(

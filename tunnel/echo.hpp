@@ -27,9 +27,9 @@ namespace weft {
 
 /// Whom the requests come from, and what they are wrapped in.
 struct EchoSource {
-    std::optional<Address> own4, own6;                ///< underlay addresses
-    std::optional<Address> vxlan4, vxlan6, ipip;      ///< tunnel addresses
-    Mac mac4, mac6;                                   ///< of the VTEPs
+    std::optional<Address> own4, own6;            ///< underlay addresses
+    std::optional<Address> vxlan4, vxlan6, ipip;  ///< tunnel addresses
+    Mac mac4, mac6;                               ///< of the VTEPs
     std::uint32_t vni = 0;
     std::uint16_t port = 0;
     bool operator==(const EchoSource&) const = default;

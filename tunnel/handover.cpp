@@ -54,16 +54,15 @@ class Staging {
     std::optional<Echo> vxlan_echo(const Route& route) const {
         const Device device = route.via.device;
         const Address& tunnel = route.via.gateway ? *route.via.gateway : route.destination.address;
-        const auto neighbour = std::ranges::lower_bound(
-            input_.target.neighbours, std::tie(device, tunnel), {},
-            [](const Neighbour& entry) { return std::tie(entry.device, entry.address); });
+        const auto neighbour =
+            std::ranges::lower_bound(input_.target.neighbours, std::tie(device, tunnel), {},
+                                     [](const Neighbour& entry) { return std::tie(entry.device, entry.address); });
         if (neighbour == input_.target.neighbours.end() || neighbour->device != device ||
             neighbour->address != tunnel) {
             return std::nullopt;
         }
-        const auto entry =
-            std::ranges::lower_bound(input_.target.fdb, std::tie(device, neighbour->mac), {},
-                                     [](const FdbEntry& at) { return std::tie(at.device, at.mac); });
+        const auto entry = std::ranges::lower_bound(input_.target.fdb, std::tie(device, neighbour->mac), {},
+                                                    [](const FdbEntry& at) { return std::tie(at.device, at.mac); });
         if (entry == input_.target.fdb.end() || entry->device != device || entry->mac != neighbour->mac) {
             return std::nullopt;
         }
@@ -143,9 +142,9 @@ class Staging {
         const Node& node = input_.cluster.nodes[block_of(destination)->node];
         const Pool& pool = *input_.cluster.pool_of(destination);
         const Route* const birds = find(input_.observed.bird, destination);
-        const bool ipip = pool.ipip != Encapsulate::never && node.address4 && self_->address4 &&
-                          (pool.ipip == Encapsulate::always ||
-                           !self_->address4->network().contains(node.address4->address));
+        const bool ipip =
+            pool.ipip != Encapsulate::never && node.address4 && self_->address4 &&
+            (pool.ipip == Encapsulate::always || !self_->address4->network().contains(node.address4->address));
         const bool there = birds != nullptr && (birds->via.device == Device::ipip) == ipip;
         // One that BIRD knows no way to yet goes on being reached as it was, however long that takes.
         if (birds == nullptr) {

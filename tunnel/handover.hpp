@@ -10,7 +10,8 @@
 // - Senders move last. A node's routes leave one encapsulation for another by an atomic replace, and only when that
 //   node has answered an echo sent through the new one: it decapsulates it, then. To the underlay they move at once: a
 //   node always takes packets that come unencapsulated.
-// - IPIP or plain (BIRD's routes) -> VXLAN or plain of weft's: weftd's routes have the better metric. Until the node has
+// - IPIP or plain (BIRD's routes) -> VXLAN or plain of weft's: weftd's routes have the better metric. Until the node
+// has
 //   answered, weftd's route repeats BIRD's, word for word, so that BIRD may withdraw its own at any time. BIRD goes on
 //   announcing this node's blocks until all nodes have answered through VXLAN (`still_announced`): those that have not
 //   read the change yet have no other way to learn of them.

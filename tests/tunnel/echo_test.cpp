@@ -44,8 +44,7 @@ unsigned folded(std::span<const std::byte> bytes, unsigned sum = 0) {
 }
 
 TEST(Echo, an_ipip_request_is_an_ip_packet_from_tunnel_address_to_tunnel_address) {
-    const auto packet =
-        encapsulated_request(source(), {Device::ipip, A("10.65.1.0"), A("192.0.2.12"), {}}, 0x1234, 7);
+    const auto packet = encapsulated_request(source(), {Device::ipip, A("10.65.1.0"), A("192.0.2.12"), {}}, 0x1234, 7);
     ASSERT_EQ(packet.size(), 36U);
     EXPECT_EQ(hex(std::span(packet).subspan(12, 8)), "0a4100000a410100");
     EXPECT_EQ(folded(std::span(packet).first(20)), 0xffffU);

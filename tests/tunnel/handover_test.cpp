@@ -146,8 +146,7 @@ TEST_F(HandoverTest, a_route_enters_the_tunnel_when_its_node_has_answered_and_le
     const Stage first = step(vxlan(kAlways));
     EXPECT_EQ(first.held, 1U);
     ASSERT_THAT(first.echoes, SizeIs(1));
-    EXPECT_EQ(first.echoes[0],
-              (Echo{Device::vxlan4, A("10.65.1.0"), A("192.0.2.12"), vtep_mac("b", Family::v4)}));
+    EXPECT_EQ(first.echoes[0], (Echo{Device::vxlan4, A("10.65.1.0"), A("192.0.2.12"), vtep_mac("b", Family::v4)}));
     EXPECT_EQ(way("10.65.1.0/26"), to_string(kDirectToB));
     EXPECT_EQ(way("10.65.2.0/26"), "via 10.65.2.0 dev vxlan4 onlink");
     accept_everything();

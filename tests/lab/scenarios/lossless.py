@@ -5,6 +5,7 @@ The fixed subset runs with every test. By hand: the whole table, at any pace and
     tests/lab/run lossless -k table --deadline 3600 --argument full=1 --argument pause=5 --argument milliseconds=1
     ... --argument only=VNI --argument nodes=abcde
 """
+import re
 import time
 
 from weftlab.lab import eventually
@@ -32,6 +33,10 @@ class Step:
 VXLAN, CROSS, IPIP, IPIP_CROSS = (_pool(m) for m in ('vxlan always;', 'vxlan cross subnet;', 'ipip always;',
                                                      'ipip cross subnet;'))
 SPLIT = _pool('vxlan always;', '10.65.0.0/23') + _pool('ipip always;', '10.65.2.0/23')
+PLAIN = _pool('')
+# How packets travel in the end: between a and b, which share a subnet, and between a and c.
+WAYS = {VXLAN: ('vxlan', 'vxlan'), CROSS: ('plain', 'vxlan'), IPIP: ('ipip', 'ipip'), IPIP_CROSS: ('plain', 'ipip'),
+        SPLIT: ('vxlan', 'ipip'), PLAIN: ('plain', None)}
 
 
 def _second_address(lab):
@@ -51,16 +56,16 @@ def _first_address_goes(lab):
 STEPS = [
     Step('VXLAN always', VXLAN),
     Step('VXLAN always -> cross subnet', CROSS, quick=True),
-    Step('VXLAN cross subnet -> always', VXLAN, quick=True),
+    Step('VXLAN cross subnet -> always', VXLAN),
     Step('VXLAN always -> IPIP always', IPIP, quick=True),
     Step('IPIP always -> cross subnet', IPIP_CROSS),
     Step('IPIP cross subnet -> always', IPIP),
-    Step('IPIP always -> never', _pool(''), only='ab'),
+    Step('IPIP always -> never', PLAIN, only='ab'),
     Step('never -> IPIP always', IPIP, only='ab'),
     Step('IPIP always -> VXLAN cross subnet', CROSS),
     Step('VXLAN cross subnet -> IPIP cross subnet', IPIP_CROSS),
     Step('IPIP cross subnet -> VXLAN always', VXLAN, quick=True),
-    Step('VXLAN always -> never (plain, BGP)', _pool(''), only='ab'),
+    Step('VXLAN always -> never (plain, BGP)', PLAIN, only='ab'),
     Step('never (plain, BGP) -> VXLAN always', VXLAN, only='ab'),
     Step('another VNI', VXLAN, 'protocol vxlan { id 77; }', quick=True),
     Step('another port', VXLAN, 'protocol vxlan { id 77; port 8472; }', quick=True),
@@ -69,9 +74,9 @@ STEPS = [
     Step('the MTU back', VXLAN),
     Step('a pool is split in two encapsulations', SPLIT),
     Step('and joined', VXLAN),
-    Step('calico_backend bird -> vxlan', VXLAN, backend='vxlan', quick=True),
+    Step('calico_backend bird -> vxlan', VXLAN, backend='vxlan'),
     Step('calico_backend vxlan -> bird', VXLAN),
-    Step('IPIP for what follows', IPIP),
+    Step('IPIP for what follows', IPIP, quick=True),
     Step('calico_backend bird, IPIP -> vxlan, VXLAN', VXLAN, backend='vxlan', quick=True),
     Step('calico_backend vxlan, VXLAN -> bird, IPIP', IPIP, quick=True),
     Step('back to VXLAN', VXLAN),
@@ -88,6 +93,24 @@ def _settled(lab):
             status, text = node.get('/readiness')
             return status == 200 and 'handover' not in text and 'not wanted any more' not in text
         eventually(there, f'{node} has come through', 60)
+
+
+def _arrived(lab, step, failures):
+    """The packets travel as the configuration says, and nothing of the way there is left."""
+    a, b, c = (lab.nodes[name] for name in 'abc')
+    port = int((re.findall(r'port (\d+)', step.settings) or [4789])[0])
+    for other, way in ((b, WAYS[step.pools][0]), (c, WAYS[step.pools][1])):
+        if not way:
+            continue
+        with lab.watch(port=port) as seen:
+            reached = a.workload.pings(other.workload, 4)
+            lab.pause(0.1)
+            if not reached or seen.between(a, other, way) < 2:
+                failures.append(f'{step.name}: packets between a and {other} do not travel as {way}')
+    for node in lab.nodes.values():
+        devices = node.kernel.devices('vxlan')
+        if len(devices) != ('vxlan' in step.pools):
+            failures.append(f'{step.name}: {node} has the devices {devices}')
 
 
 def _run(lab, steps):
@@ -120,6 +143,7 @@ def _run(lab, steps):
         lab.say(f'  {step.name:52} sent {traffic.sent():7}  lost {sum(lost.values()):5}  longest gap '
                 f'{traffic.longest_gap_ms():4.0f} ms  in {time.monotonic() - started:5.1f} s'
                 + (f'  {step.known}' if lost and step.known else '') + (f'  {lost}' if lost else ''))
+        _arrived(lab, step, failures)
         if lost and not step.known:
             failures.append(f'{step.name}: lost {lost}')
         if step.after:
