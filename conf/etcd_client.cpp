@@ -55,7 +55,7 @@ std::chrono::milliseconds pause_after(unsigned failures, std::chrono::millisecon
 }
 
 std::string etcd_trouble(const HttpUrl& url, const HttpOutcome& outcome) {
-    if (outcome.sent) return fmt::format("etcd {}: {}", url.text, outcome.failure);
+    if (!outcome.unreachable) return fmt::format("etcd {}: {}", url.text, outcome.failure);
     return fmt::format(
         "etcd {}: {}: check that etcd listens there and that this node reaches it ('etcdctl --endpoints={} "
         "endpoint health')",

@@ -142,6 +142,12 @@ Json json_of(const EtcdOperation& operation) {
             return {{"request_put", std::move(made)}};
         case EtcdOperation::Kind::erase:
             return {{"request_delete_range", std::move(made)}};
+        case EtcdOperation::Kind::read_prefix:
+            made["range_end"] = encode_base64(prefix_end(operation.key));
+            break;
+        case EtcdOperation::Kind::probe:
+            made["keys_only"] = true;
+            break;
         case EtcdOperation::Kind::read:
             break;
     }
@@ -187,6 +193,14 @@ EtcdOperation erase(std::string key) {
 
 EtcdOperation read(std::string key) {
     return {.kind = EtcdOperation::Kind::read, .key = std::move(key), .value = {}};
+}
+
+EtcdOperation read_prefix(std::string prefix) {
+    return {.kind = EtcdOperation::Kind::read_prefix, .key = std::move(prefix), .value = {}};
+}
+
+EtcdOperation probe(std::string key) {
+    return {.kind = EtcdOperation::Kind::probe, .key = std::move(key), .value = {}};
 }
 
 std::string prefix_end(std::string prefix) {

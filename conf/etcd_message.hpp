@@ -51,9 +51,9 @@ EtcdCompare unchanged(std::string key, std::int64_t mod_revision);
 EtcdCompare absent(std::string key);
 
 struct EtcdOperation {
-    enum class Kind : std::uint8_t { put, erase, read };
+    enum class Kind : std::uint8_t { put, erase, read, read_prefix, probe };
     Kind kind = Kind::put;
-    std::string key;
+    std::string key;         ///< of read_prefix: what the keys begin with
     std::string value;       ///< of put
     std::int64_t lease = 0;  ///< of put; 0: none
     bool operator==(const EtcdOperation&) const = default;
@@ -61,6 +61,9 @@ struct EtcdOperation {
 EtcdOperation put(std::string key, std::string value, std::int64_t lease = 0);
 EtcdOperation erase(std::string key);
 EtcdOperation read(std::string key);
+EtcdOperation read_prefix(std::string prefix);
+/// Reads the key without its value.
+EtcdOperation probe(std::string key);
 
 /// All of `then` at once if every compare holds, else all of `otherwise`. etcd takes at most 128 of each, and each key
 /// once.

@@ -126,8 +126,7 @@ bool gone(tcp::socket& socket) {
 /// OpenSSL's words for a handshake that failed, with what they mean for the one who has to repair it.
 std::string tls_trouble(const error_code& failure, asio::ssl::stream<tcp::socket&>& stream, const HttpUrl& url) {
     const long verified = SSL_get_verify_result(stream.native_handle());
-    if (verified == X509_V_ERR_HOSTNAME_MISMATCH || verified == X509_V_ERR_IP_ADDRESS_MISMATCH ||
-        verified == X509_V_ERR_APPLICATION_VERIFICATION) {
+    if (verified == X509_V_ERR_HOSTNAME_MISMATCH || verified == X509_V_ERR_IP_ADDRESS_MISMATCH) {
         return fmt::format("its certificate is not for '{}': use a name or address that it has", url.host);
     }
     if (verified != X509_V_OK) {
@@ -188,7 +187,7 @@ struct HttpConnection::Implementation : std::enable_shared_from_this<HttpConnect
         doing = "connecting";
         deadline.expires_after(patience);
         deadline.async_wait(still([](Implementation& self, const error_code& stopped) {
-            if (!stopped) self.fail(fmt::format("no answer within {} ms ({})", self.patience.count(), self.doing));
+            if (!stopped) self.late();
         }));
         const auto now = url.tls ? stamps_of(files) : std::array<Stamp, 3>{};
         if (wire && (now != stamps || gone(wire->plain))) disconnect();
@@ -238,7 +237,7 @@ struct HttpConnection::Implementation : std::enable_shared_from_this<HttpConnect
         wire->candidates = std::move(all);
         asio::async_connect(wire->plain, wire->candidates,
                             still([](Implementation& self, const error_code& failure, const tcp::endpoint&) {
-                                if (failure) return self.fail(failure.message());
+                                if (failure) return self.unreachable(failure.message());
                                 watch_over(self.wire->plain);
                                 self.url.tls ? self.shake_hands() : self.send();
                             }));
@@ -249,9 +248,13 @@ struct HttpConnection::Implementation : std::enable_shared_from_this<HttpConnect
         auto& tls = wire->tls.emplace(wire->plain, *wire->context);
         error_code not_literal;
         asio::ip::make_address(url.host, not_literal);
-        // An address is no name to indicate.
-        if (not_literal) SSL_set_tlsext_host_name(tls.native_handle(), url.host.c_str());
-        tls.set_verify_callback(asio::ssl::host_name_verification(url.host));
+        // OpenSSL's own check of the name, not Asio's: it tells apart why a certificate is not taken.
+        if (not_literal) {
+            SSL_set_tlsext_host_name(tls.native_handle(), url.host.c_str());
+            SSL_set1_host(tls.native_handle(), url.host.c_str());
+        } else {
+            X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls.native_handle()), url.host.c_str());
+        }
         tls.async_handshake(asio::ssl::stream_base::client, still([](Implementation& self, const error_code& failure) {
                                 if (failure) return self.fail(tls_trouble(failure, *self.wire->tls, self.url));
                                 self.send();
@@ -344,6 +347,16 @@ struct HttpConnection::Implementation : std::enable_shared_from_this<HttpConnect
             const auto self = weak.lock();
             if (self && self->age == epoch) self->fail(why);
         });
+    }
+
+    void late() {
+        outcome.unreachable = !outcome.sent && !wire->tls;
+        fail(fmt::format("no answer within {} ms ({})", patience.count(), doing));
+    }
+
+    void unreachable(std::string why) {
+        outcome.unreachable = true;
+        fail(std::move(why));
     }
 
     void fail(std::string why) {

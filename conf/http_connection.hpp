@@ -45,11 +45,12 @@ struct HttpRequest {
 
 /// What came of an exchange.
 struct HttpOutcome {
-    unsigned status = 0;     ///< 0: there was no reply
-    std::string body;        ///< of a stream: only when the status was not 200
-    std::string failure;     ///< why there was none, or why it ended early; empty: all well
-    bool sent = false;       ///< the server may have got the request
-    bool too_large = false;  ///< the reply was larger than allowed
+    unsigned status = 0;       ///< 0: there was no reply
+    std::string body;          ///< of a stream: only when the status was not 200
+    std::string failure;       ///< why there was none, or why it ended early; empty: all well
+    bool sent = false;         ///< the server may have got the request
+    bool unreachable = false;  ///< there is not even a connection
+    bool too_large = false;    ///< the reply was larger than allowed
 };
 
 class HttpConnection {

@@ -128,6 +128,7 @@ Result<Done> Controller::adopt(Running next) {
     handover_.configured(before, state_.cluster);
     state_.node = state_.config.hostname.value;
     state_.source_synced = true;
+    ++state_.counters.source_events;
     state_.last_reload = std::chrono::system_clock::now();
     state_.last_reload_result = "ok";
     observed_stale_ = true;  // devices may have other names, this node another address

@@ -29,7 +29,7 @@ constexpr std::size_t kRecordAtMost = 2'000;
 }  // namespace
 
 void Controller::kernel_noticed(const Kernel::Notice& notice) {
-    ++state_.counters.source_events;
+    ++state_.counters.kernel_notices;
     drift_ = true;
     observed_stale_ = true;
     contention_.heard(notice.object, notice.by);
@@ -110,9 +110,7 @@ bool Controller::apply(const std::vector<Change>& changes) {
     const std::vector<Failure> failures = kernel_.apply(scope(), changes);
     note_changes(changes, failures);
     bgp_.kernel_changed(changes);
-    std::vector<std::string> messages;
-    for (const Failure& failure : failures) messages.push_back(failure.message);
-    report_failures(std::move(messages));
+    report_failures(messages_of(failures));
 
     bool recorded = failures.empty() && changes.size() <= kRecordAtMost;
     for (std::size_t i = 0; recorded && i < changes.size(); ++i) recorded = record(state_.observed, changes[i]);
@@ -154,7 +152,7 @@ void Controller::report_failures(std::vector<std::string> failures) {
             const auto& known = state_.kernel_failures;
             if (std::find(known.begin(), known.end(), failure) == known.end()) spdlog::error("{}", failure);
         }
-        if (failures.empty()) spdlog::info("the kernel took everything that failed before");
+        if (failures.empty()) spdlog::info("no change fails any more");
     }
     state_.kernel_failures = std::move(failures);
 }

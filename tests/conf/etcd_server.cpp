@@ -50,6 +50,24 @@ bool run_until(asio::io_context& io, const std::function<bool()>& done, std::chr
     return true;
 }
 
+EtcdOptions impatient(std::vector<std::string> endpoints) {
+    EtcdOptions options;
+    options.endpoints = std::move(endpoints);
+    options.patience = std::chrono::seconds(2);
+    options.first_pause = std::chrono::milliseconds(20);
+    options.longest_pause = std::chrono::milliseconds(200);
+    options.silence = std::chrono::seconds(2);
+    return options;
+}
+
+Result<EtcdSnapshot> read_all(asio::io_context& io, EtcdClient& client, const std::string& prefix) {
+    return await<EtcdSnapshot>(io, [&](auto done) { client.read({prefix}, std::move(done)); });
+}
+
+Result<EtcdTransacted> transact(asio::io_context& io, EtcdClient& client, const EtcdTransaction& transaction) {
+    return await<EtcdTransacted>(io, [&](auto done) { client.transact(transaction, std::move(done)); });
+}
+
 std::string shell(const std::string& command) {
     FILE* const pipe = popen((command + " 2>&1").c_str(), "re");  // NOLINT(cert-env33-c)
     if (pipe == nullptr) throw std::runtime_error("no shell");

@@ -8,8 +8,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "conf/etcd_client.hpp"
 
 namespace boost::asio {
 class io_context;
@@ -33,6 +36,20 @@ class TemporaryDirectory {
 /// Runs the loop until `done` or the deadline; answers whether it is done.
 bool run_until(boost::asio::io_context& io, const std::function<bool()>& done,
                std::chrono::milliseconds deadline = std::chrono::seconds(15));
+
+/// A client with little patience, so that tests are quick.
+EtcdOptions impatient(std::vector<std::string> endpoints);
+
+/// Begins something that answers later, and waits for the answer.
+template <class T>
+Result<T> await(boost::asio::io_context& io, const std::function<void(EtcdClient::Answer<T>)>& begin) {
+    const auto answer = std::make_shared<std::optional<Result<T>>>();
+    begin([answer](Result<T> got) { *answer = std::move(got); });
+    if (!run_until(io, [&] { return answer->has_value(); })) return Error{"no answer at all"};
+    return **answer;
+}
+Result<EtcdSnapshot> read_all(boost::asio::io_context& io, EtcdClient& client, const std::string& prefix);
+Result<EtcdTransacted> transact(boost::asio::io_context& io, EtcdClient& client, const EtcdTransaction& transaction);
 
 /// Runs a program with a shell and answers its output; throws when it fails.
 std::string shell(const std::string& command);

@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cctype>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
 namespace weft {
 namespace {
 
@@ -79,6 +84,20 @@ TEST(QuestionMark, shows_the_commands_that_a_line_may_become) {
     EXPECT_THAT(usages_of(""), Contains(Field(&Usage::pattern, "explain ADDRESS")));
     EXPECT_EQ(usages_of("").size(), usages().size());
     EXPECT_THAT(usages_of("nonsense "), IsEmpty());
+}
+
+TEST(ShellCompletion, knows_every_keyword_that_the_daemon_knows) {
+    for (const char* file : {"weftctl.bash", "_weftctl"}) {
+        std::ifstream in(std::string(WEFT_TEST_DATA "/../../packaging/completion/") + file);
+        const std::string text{std::istreambuf_iterator<char>(in), {}};
+        for (const Usage& usage : usages()) {
+            std::istringstream words{std::string(usage.pattern)};
+            for (std::string word; words >> word;) {
+                if (std::islower(word.front()) == 0) continue;
+                EXPECT_THAT(text, HasSubstr(word)) << file;
+            }
+        }
+    }
 }
 
 }  // namespace

@@ -70,6 +70,7 @@ class Lab:
         self.underlay = None
         self.underlay_mtu = underlay_mtu
         self.say = print
+        self.here = False  # in namespaces of the machine's own kernel, not in User Mode Linux
         self.visitors = False
         shutil.rmtree('/run/lab/nodes', ignore_errors=True)
 
