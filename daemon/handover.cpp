@@ -23,9 +23,10 @@ EchoSource source_of(const State& state) {
     if (self == nullptr) return source;
     if (self->address4) source.own4 = self->address4->address;
     if (self->address6) source.own6 = self->address6->address;
-    source.vxlan4 = self->vxlan4;
+    // Any address of this node's that the others have a route to will do to come back to.
+    source.vxlan4 = self->vxlan4 ? self->vxlan4 : self->ipip4;
     source.vxlan6 = self->vxlan6;
-    source.ipip = self->ipip4;
+    source.ipip = self->ipip4 ? self->ipip4 : self->vxlan4;
     source.mac4 = self->mac(Family::v4);
     source.mac6 = self->mac(Family::v6);
     source.vni = state.cluster.vxlan.vni;

@@ -23,7 +23,10 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::uint8_t kTtl = 64;
 constexpr std::uint8_t kEchoRequest4 = 8, kEchoReply4 = 0, kEchoRequest6 = 128, kEchoReply6 = 129;
-constexpr std::size_t kMessage = 16;  // ICMP header and the number, twice, so that a stray reply is told apart
+// The ICMP header; the number, twice, so that a stray reply is told apart; a mark, the role and the VNI, so that
+// another weft knows what it is asked.
+constexpr std::size_t kMessage = 24;
+constexpr std::uint32_t kMark = 0x77656674;  // "weft"
 
 /// Bytes in network order, one header after another.
 class Packet {
@@ -64,20 +67,32 @@ class Packet {
     std::vector<std::byte> bytes_;
 };
 
-void put_message(Packet& packet, unsigned type, std::uint16_t identifier, std::uint32_t number,
-                 std::uint32_t pseudo_header) {
+// The roles' numbers are on the wire, between versions of weft.
+static_assert(static_cast<int>(Device::vxlan4) == 1 && static_cast<int>(Device::vxlan6) == 2 &&
+              static_cast<int>(Device::ipip) == 3);
+
+/// What an echo request says.
+struct Message {
+    std::uint16_t identifier = 0;
+    std::uint32_t number = 0;
+    std::uint32_t wrapping = 0;  ///< the role, and the VNI in the lower three bytes
+};
+
+void put_message(Packet& packet, unsigned type, const Message& message, std::uint32_t pseudo_header) {
     const std::size_t begin = packet.size();
     packet.byte(type);
     packet.byte(0);
     packet.word(0);
-    packet.word(identifier);
-    packet.word(number & 0xffffU);
-    packet.number(number);
-    packet.number(~number);
+    packet.word(message.identifier);
+    packet.word(message.number & 0xffffU);
+    packet.number(message.number);
+    packet.number(~message.number);
+    packet.number(kMark);
+    packet.number(message.wrapping);
     packet.set_word(begin + 2, packet.checksum(begin, pseudo_header));
 }
 
-void put_ip4(Packet& packet, const Address& from, const Address& to, std::uint16_t identifier, std::uint32_t number) {
+void put_ip4(Packet& packet, const Address& from, const Address& to, const Message& message) {
     const std::size_t begin = packet.size();
     packet.byte(0x45);
     packet.byte(0);
@@ -89,10 +104,10 @@ void put_ip4(Packet& packet, const Address& from, const Address& to, std::uint16
     packet.address(from);
     packet.address(to);
     packet.set_word(begin + 10, packet.checksum(begin));
-    put_message(packet, kEchoRequest4, identifier, number, 0);
+    put_message(packet, kEchoRequest4, message, 0);
 }
 
-void put_ip6(Packet& packet, const Address& from, const Address& to, std::uint16_t identifier, std::uint32_t number) {
+void put_ip6(Packet& packet, const Address& from, const Address& to, const Message& message) {
     packet.number(0x60000000U);
     packet.word(kMessage);
     packet.byte(IPPROTO_ICMPV6);
@@ -102,7 +117,7 @@ void put_ip6(Packet& packet, const Address& from, const Address& to, std::uint16
     packet.address(to);
     // The pseudo header: both addresses, the length and the next header (RFC 8200, 8.1).
     const auto pseudo = static_cast<std::uint16_t>(~packet.checksum(addresses, kMessage + IPPROTO_ICMPV6));
-    put_message(packet, kEchoRequest6, identifier, number, pseudo);
+    put_message(packet, kEchoRequest6, message, pseudo);
 }
 
 /// Closed with its end.
@@ -157,7 +172,7 @@ Result<Descriptor> open_sender(const Address& from, int type, int protocol, std:
     return descriptor;
 }
 
-/// A socket that hears echo replies only.
+/// A socket that hears echo requests and replies only.
 Result<Descriptor> open_receiver(Family family) {
     const bool v4 = family == Family::v4;
     Descriptor descriptor =
@@ -165,11 +180,12 @@ Result<Descriptor> open_receiver(Family family) {
     if (descriptor.get() < 0) return Error{fmt::format("cannot hear echo replies: {}", std::strerror(errno))};
     if (v4) {
         icmp_filter filter{};
-        filter.data = ~(1U << kEchoReply4);
+        filter.data = ~(1U << kEchoReply4 | 1U << kEchoRequest4);
         setsockopt(descriptor.get(), SOL_RAW, ICMP_FILTER, &filter, sizeof filter);
     } else {
         icmp6_filter filter{};
         ICMP6_FILTER_SETBLOCKALL(&filter);
+        ICMP6_FILTER_SETPASS(kEchoRequest6, &filter);
         ICMP6_FILTER_SETPASS(kEchoReply6, &filter);
         setsockopt(descriptor.get(), IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof filter);
     }
@@ -197,28 +213,60 @@ std::vector<std::byte> encapsulated_request(const EchoSource& source, const Echo
         packet.mac(v6 ? source.mac6 : source.mac4);
         packet.word(v6 ? 0x86dd : 0x0800);
     }
+    const std::uint32_t vni = echo.through == Device::ipip ? 0 : source.vni;
+    const Message message{identifier, number, static_cast<std::uint32_t>(echo.through) << 24U | vni};
     if (v6) {
-        put_ip6(packet, *from, echo.tunnel, identifier, number);
+        put_ip6(packet, *from, echo.tunnel, message);
     } else {
-        put_ip4(packet, *from, echo.tunnel, identifier, number);
+        put_ip4(packet, *from, echo.tunnel, message);
     }
     return packet.take();
 }
 
-std::optional<std::uint32_t> number_in_reply(std::span<const std::byte> packet, Family family,
-                                             std::uint16_t identifier) {
+namespace {
+
+/// The ICMP message; empty where it is cut off.
+std::span<const std::byte> icmp_in(std::span<const std::byte> packet, Family family) {
     if (family == Family::v4) {
-        if (packet.empty()) return std::nullopt;
+        if (packet.empty()) return {};
         const std::size_t header = (std::to_integer<std::size_t>(packet[0]) & 15U) * 4;
-        if (packet.size() < header) return std::nullopt;
+        if (packet.size() < header) return {};
         packet = packet.subspan(header);
     }
-    if (packet.size() < kMessage) return std::nullopt;
+    return packet.size() < kMessage ? std::span<const std::byte>{} : packet;
+}
+
+Address address_of(const sockaddr_storage& from) {
+    Address address;
+    if (from.ss_family == AF_INET6) {
+        address.family = Family::v6;
+        std::memcpy(address.bytes.data(), &reinterpret_cast<const sockaddr_in6*>(&from)->sin6_addr, 16);
+    } else {
+        std::memcpy(address.bytes.data(), &reinterpret_cast<const sockaddr_in*>(&from)->sin_addr, 4);
+    }
+    return address;
+}
+
+}  // namespace
+
+std::optional<std::uint32_t> number_in_reply(std::span<const std::byte> packet, Family family,
+                                             std::uint16_t identifier) {
+    const auto icmp = icmp_in(packet, family);
+    if (icmp.empty()) return std::nullopt;
     const unsigned type = family == Family::v4 ? kEchoReply4 : kEchoReply6;
-    const std::uint32_t number = number_at(packet, 8);
-    const bool ours = std::to_integer<unsigned>(packet[0]) == type && number_at(packet, 4) >> 16U == identifier &&
-                      number_at(packet, 12) == ~number;
+    const std::uint32_t number = number_at(icmp, 8);
+    const bool ours = std::to_integer<unsigned>(icmp[0]) == type && number_at(icmp, 4) >> 16U == identifier &&
+                      number_at(icmp, 12) == ~number;
     return ours ? std::optional(number) : std::nullopt;
+}
+
+std::optional<Asked> question_in(std::span<const std::byte> packet, Family family) {
+    const auto icmp = icmp_in(packet, family);
+    if (icmp.empty()) return std::nullopt;
+    const unsigned type = family == Family::v4 ? kEchoRequest4 : kEchoRequest6;
+    if (std::to_integer<unsigned>(icmp[0]) != type || number_at(icmp, 16) != kMark) return std::nullopt;
+    const std::uint32_t wrapping = number_at(icmp, 20);
+    return Asked{static_cast<Device>(wrapping >> 24U), wrapping & 0xffffffU};
 }
 
 struct Prober::Sockets {
@@ -285,7 +333,8 @@ Result<Done> Prober::want(const EchoSource& source, const std::vector<Echo>& ech
         if (sockets_->replies4) receive(Family::v4);
         if (sockets_->replies6) receive(Family::v6);
     }
-    if (!ticking_) tick();
+    // Not at once: whoever is asked may conclude that our devices are there, and they are about to be made.
+    if (!ticking_) wait_and_tick();
     return sockets_->outcome;
 }
 
@@ -301,9 +350,25 @@ void Prober::tick() {
         question.due = now + question.wait;
         question.wait = std::min(question.wait * 2, kLongestWait);
     }
+    wait_and_tick();
+}
+
+void Prober::wait_and_tick() {
+    ticking_ = true;
     timer_.expires_after(kTick);
     timer_.async_wait([this](const boost::system::error_code& stopped) {
         if (!stopped) tick();
+    });
+}
+
+std::vector<Prober::Question>::iterator Prober::answered_by(std::span<const std::byte> packet, const Address& from) {
+    if (const auto number = number_in_reply(packet, from.family, identifier_)) {
+        return std::ranges::find(questions_, *number, &Question::number);
+    }
+    const auto asked = question_in(packet, from.family);
+    if (!asked || (asked->through != Device::ipip && asked->vni != source_.vni)) return questions_.end();
+    return std::ranges::find_if(questions_, [&](const Question& question) {
+        return question.echo.through == asked->through && question.echo.tunnel == from;
     });
 }
 
@@ -333,12 +398,13 @@ void Prober::receive(Family family) {
             auto& open = family == Family::v4 ? sockets_->replies4 : sockets_->replies6;
             std::vector<Echo> answered;
             std::array<std::byte, 2048> buffer{};
-            for (ssize_t got = 0;
-                 (got = recv(open->native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT)) > 0;) {
-                const auto number =
-                    number_in_reply(std::span(buffer).first(static_cast<std::size_t>(got)), family, identifier_);
-                const auto question = std::ranges::find_if(
-                    questions_, [&](const Question& at) { return number && at.number == *number; });
+            sockaddr_storage from{};
+            socklen_t size = sizeof from;
+            for (ssize_t got = 0; (got = recvfrom(open->native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT,
+                                                  reinterpret_cast<sockaddr*>(&from), &size)) > 0;) {
+                const auto packet = std::span(buffer).first(static_cast<std::size_t>(got));
+                const auto question = answered_by(packet, address_of(from));
+                size = sizeof from;
                 if (question == questions_.end()) continue;
                 answered.push_back(question->echo);
                 questions_.erase(question);

@@ -2,6 +2,9 @@
 // theirs, wrapped as the tunnel device would wrap it and sent over the underlay. An answer, by whatever way it comes
 // back, means that the node decapsulates.
 //
+// A node that asks us the same question has read the change as well, and made its devices before it asked: that counts
+// as an answer. Without it two nodes whose earlier way to each other does not work would wait for each other's answers.
+//
 // The wrapping is done here and not by the device, so that a node can be asked through a device that no route leads to
 // yet, and through each of two devices while its routes stand on one of them. Needs CAP_NET_RAW; without it nobody
 // answers, and `open` tells why.
@@ -44,6 +47,14 @@ std::vector<std::byte> encapsulated_request(const EchoSource& source, const Echo
 std::optional<std::uint32_t> number_in_reply(std::span<const std::byte> packet, Family family,
                                              std::uint16_t identifier);
 
+/// An echo request of another weft: from which tunnel address, and what it was wrapped in.
+struct Asked {
+    Device through = Device::none;
+    std::uint32_t vni = 0;
+};
+/// nullopt for any other packet, as above.
+std::optional<Asked> question_in(std::span<const std::byte> packet, Family family);
+
 class Prober {
   public:
     static constexpr std::size_t kAtOnce = 64;
@@ -70,8 +81,11 @@ class Prober {
     struct Sockets;
 
     void tick();
+    void wait_and_tick();
     void send(const Question& question);
     void receive(Family family);
+    /// The question that this packet answers; end: none.
+    std::vector<Question>::iterator answered_by(std::span<const std::byte> packet, const Address& from);
 
     boost::asio::io_context& io_;
     std::function<void(const Echo&)> answered_;

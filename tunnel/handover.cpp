@@ -13,14 +13,30 @@ bool contains(const std::vector<T>& all, const T& one) {
     return std::ranges::find(all, one) != all.end();
 }
 
-/// The route of this destination and metric in a sorted vector; nullptr: none.
-const Route* find(const std::vector<ObservedRoute>& routes, const Prefix& destination, std::uint32_t metric) {
-    const auto at = std::ranges::lower_bound(routes, std::tie(destination, metric), {}, [](const ObservedRoute& have) {
-        return std::tie(have.route.destination, have.route.metric);
-    });
-    const bool found = at != routes.end() && at->route.destination == destination && at->route.metric == metric;
-    return found ? &at->route : nullptr;
-}
+/// Finds routes by destination and metric in a sorted vector; asked in ascending order, so that all of them together
+/// cost one walk.
+template <class Entry>
+class Cursor {
+  public:
+    explicit Cursor(const std::vector<Entry>& routes) : at_(routes.begin()), end_(routes.end()) {}
+
+    /// nullptr: there is none.
+    const Route* find(const Route& like) {
+        while (at_ != end_ && before(route_of(*at_), like)) ++at_;
+        return at_ != end_ && !before(like, route_of(*at_)) ? &route_of(*at_) : nullptr;
+    }
+
+  private:
+    static const Route& route_of(const Route& route) { return route; }
+    static const Route& route_of(const ObservedRoute& route) { return route.route; }
+    static bool before(const Route& a, const Route& b) {
+        if (a.destination == b.destination) return a.metric < b.metric;
+        return a.destination < b.destination;
+    }
+
+    typename std::vector<Entry>::const_iterator at_, end_;
+};
+
 const Route* find(const std::vector<Route>& routes, const Prefix& destination) {
     const auto at = std::ranges::lower_bound(routes, destination, {}, &Route::destination);
     return at != routes.end() && at->destination == destination ? &*at : nullptr;
@@ -37,7 +53,7 @@ class Staging {
         announcements();
         devices();
         names();
-        std::ranges::sort(result_.desired.routes);
+        if (!std::ranges::is_sorted(result_.desired.routes)) std::ranges::sort(result_.desired.routes);
         std::ranges::sort(result_.echoes);
         result_.echoes.erase(std::unique(result_.echoes.begin(), result_.echoes.end()), result_.echoes.end());
         return std::move(result_);
@@ -71,10 +87,11 @@ class Staging {
 
     /// Routes that the target has weftd program.
     void own_routes() {
+        Cursor present(input_.observed.routes);
         std::erase_if(result_.desired.routes, [&](Route& route) {
             const Device to = route.via.device;
             if (route.type != RouteType::unicast || (to != Device::vxlan4 && to != Device::vxlan6)) return false;
-            const Route* const ours = find(input_.observed.routes, route.destination, route.metric);
+            const Route* const ours = present.find(route);
             const Route* const birds = find(input_.observed.bird, route.destination);
             const Route* const now = ours && ours->type == RouteType::unicast ? ours : birds;
             // Where nothing leads there yet, nothing can be lost.
@@ -98,8 +115,10 @@ class Staging {
     /// Routes that the target leaves to BIRD.
     void routes_for_bird() {
         if (input_.backend != Backend::bird || self_ == nullptr) return;
+        Cursor wanted(input_.target.routes);
         for (const ObservedRoute& have : input_.observed.routes) {
             const Route& ours = have.route;
+            if (wanted.find(ours) != nullptr) continue;
             if (ours.type != RouteType::unicast || ours.protocol != kProtocol ||
                 ours.metric != route_metric(ours.destination.family())) {
                 continue;
@@ -109,14 +128,14 @@ class Staging {
             keep(ours.destination, ours.via);
         }
         if (input_.turning.empty()) return;
+        Cursor present(input_.observed.routes);
         for (const Route& birds : input_.observed.bird) {
             const Prefix& to = birds.destination;
             const bool turning =
                 std::ranges::any_of(input_.turning, [&](const Prefix& pool) { return pool.contains(to); });
             if (!turning || birds.type != RouteType::unicast || birds.via.device == Device::other) continue;
-            if (find(input_.observed.routes, to, route_metric(to.family())) || !birds_own(to) || taken_over(to)) {
-                continue;
-            }
+            const Route ours{.destination = to, .metric = route_metric(to.family()), .via = {}};
+            if (present.find(ours) != nullptr || !birds_own(to) || taken_over(to)) continue;
             ++result_.held;
             keep(to, birds.via);
         }

@@ -45,26 +45,26 @@ unsigned folded(std::span<const std::byte> bytes, unsigned sum = 0) {
 
 TEST(Echo, an_ipip_request_is_an_ip_packet_from_tunnel_address_to_tunnel_address) {
     const auto packet = encapsulated_request(source(), {Device::ipip, A("10.65.1.0"), A("192.0.2.12"), {}}, 0x1234, 7);
-    ASSERT_EQ(packet.size(), 36U);
+    ASSERT_EQ(packet.size(), 44U);
     EXPECT_EQ(hex(std::span(packet).subspan(12, 8)), "0a4100000a410100");
     EXPECT_EQ(folded(std::span(packet).first(20)), 0xffffU);
     EXPECT_EQ(folded(std::span(packet).subspan(20)), 0xffffU);
-    EXPECT_EQ(hex(std::span(packet).subspan(24)), "1234000700000007fffffff8");
+    EXPECT_EQ(hex(std::span(packet).subspan(24)), "1234000700000007fffffff87765667403000000");
 }
 
 TEST(Echo, a_vxlan_request_has_the_vni_and_both_macs) {
     const auto packet = encapsulated_request(
         source(), {Device::vxlan4, A("10.65.1.0"), A("192.0.2.12"), *parse_mac("66:00:00:00:00:0c")}, 1, 1);
-    ASSERT_EQ(packet.size(), 8 + 14 + 36U);
+    ASSERT_EQ(packet.size(), 8 + 14 + 44U);
     EXPECT_EQ(hex(std::span(packet).first(22)), "080000000010000066000000000c66000000000a0800");
 }
 
 TEST(Echo, an_ipv6_requests_checksum_takes_the_pseudo_header_in) {
     const auto packet = encapsulated_request(
         source(), {Device::vxlan6, A("fd00:65::100"), A("2001:db8::12"), *parse_mac("66:00:00:00:00:0c")}, 1, 1);
-    ASSERT_EQ(packet.size(), 8 + 14 + 40 + 16U);
+    ASSERT_EQ(packet.size(), 8 + 14 + 40 + 24U);
     EXPECT_EQ(hex(std::span(packet).subspan(20, 2)), "86dd");
-    EXPECT_EQ(folded(std::span(packet).subspan(22 + 8), 16 + 58), 0xffffU);
+    EXPECT_EQ(folded(std::span(packet).subspan(22 + 8), 24 + 58), 0xffffU);
 }
 
 TEST(Echo, nothing_is_made_for_a_node_that_has_no_tunnel_address) {
@@ -84,7 +84,20 @@ TEST(Echo, a_reply_is_told_from_everything_else) {
     }
     packet[0] = std::byte{0x4f};
     EXPECT_FALSE(number_in_reply(packet, Family::v4, 0x1234)) << "a header longer than the packet";
+    EXPECT_FALSE(question_in(packet, Family::v4));
     EXPECT_EQ(number_in_reply(std::vector<std::byte>{std::byte{129}}, Family::v6, 1), std::nullopt);
+}
+
+TEST(Echo, another_wefts_question_tells_what_it_was_wrapped_in) {
+    const auto packet = encapsulated_request(
+        source(), {Device::vxlan4, A("10.65.1.0"), A("192.0.2.12"), *parse_mac("66:00:00:00:00:0c")}, 1, 1);
+    const auto asked = question_in(std::span(packet).subspan(22), Family::v4);
+    ASSERT_TRUE(asked);
+    EXPECT_EQ(asked->through, Device::vxlan4);
+    EXPECT_EQ(asked->vni, 4096U);
+    for (std::size_t size = 0; size < 44; ++size) {
+        EXPECT_FALSE(question_in(std::span(packet).subspan(22, size), Family::v4)) << size;
+    }
 }
 
 }  // namespace
