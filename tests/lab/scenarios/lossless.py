@@ -164,7 +164,7 @@ def _run(lab, steps):
 def the_table(lab):
     chosen = STEPS[1:] if lab.arguments.get('full') else [step for step in STEPS[1:] if step.quick]
     if 'only' in lab.arguments:
-        chosen = [step for step in STEPS if lab.arguments['only'] in step.name]
+        chosen = [step for step in STEPS if any(name in step.name for name in lab.arguments['only'].split(','))]
     _run(lab, chosen)
 
 
