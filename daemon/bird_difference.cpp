@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
 #include <fstream>
-#include <iterator>
 #include <map>
+#include <sstream>
 #include <vector>
 
 #include "bgp/config_file.hpp"
@@ -30,12 +30,16 @@ bool goes_down(const Reach& reach, std::ptrdiff_t edits, std::ptrdiff_t diagonal
     return diagonal == -edits || (diagonal != edits && reach.at(diagonal - 1) < reach.at(diagonal + 1));
 }
 
+/// Beyond so many edits nobody reads them one by one, and the search would cost their square.
+constexpr std::ptrdiff_t kMostEdits = 2'000;
+
+/// Empty: more than kMostEdits.
 std::vector<Reach> search(const Lines& before, const Lines& after) {
     const auto rows = static_cast<std::ptrdiff_t>(before.size());
     const auto columns = static_cast<std::ptrdiff_t>(after.size());
     std::vector<Reach> history;
     Reach reach{{1, 0}};
-    for (std::ptrdiff_t edits = 0;; ++edits) {
+    for (std::ptrdiff_t edits = 0; edits <= kMostEdits; ++edits) {
         history.push_back(reach);
         for (std::ptrdiff_t diagonal = -edits; diagonal <= edits; diagonal += 2) {
             std::ptrdiff_t x = goes_down(reach, edits, diagonal) ? reach.at(diagonal + 1) : reach.at(diagonal - 1) + 1;
@@ -47,6 +51,7 @@ std::vector<Reach> search(const Lines& before, const Lines& after) {
             if (x >= rows && x - diagonal >= columns) return history;
         }
     }
+    return {};
 }
 
 }  // namespace
@@ -59,6 +64,7 @@ std::string line_difference(std::string_view before, std::string_view after) {
         new_lines.pop_back();
     }
     const std::vector<Reach> history = search(old_lines, new_lines);
+    if (history.empty()) return fmt::format("-{} lines\n+{} lines", old_lines.size(), new_lines.size());
     auto x = static_cast<std::ptrdiff_t>(old_lines.size());
     auto y = static_cast<std::ptrdiff_t>(new_lines.size());
     std::vector<std::string> backwards;
@@ -82,9 +88,10 @@ std::string line_difference(std::string_view before, std::string_view after) {
 
 std::string bird_difference(const Config& config, const Cluster& cluster) {
     std::ifstream in(BirdFiles(config.state_directory.value).live(), std::ios::binary);
-    const std::string before{std::istreambuf_iterator<char>(in), {}};
-    const bool wanted =
-        config.backend.value == Backend::bird && cluster.find_node(config.hostname.value) != nullptr;
+    std::ostringstream content;
+    content << in.rdbuf();
+    const std::string before = content.str();
+    const bool wanted = config.backend.value == Backend::bird && cluster.find_node(config.hostname.value) != nullptr;
     if (!wanted) return before.empty() ? std::string{} : "-all of BIRD's configuration: BIRD ends";
     const std::string after = bird_config(config, cluster).text;
     if (before.empty()) return fmt::format("+BIRD starts, with a configuration of {} lines", lines_of(after).size());

@@ -16,8 +16,8 @@ class SimulatedKernel final : public Kernel {
     Host host_facts;
     Observed observed;
     std::vector<ObservedRoute> foreign_routes;  ///< of other protocols: what routes_of() answers
-    std::string refuse;       ///< changes whose text holds this are refused; empty: none
-    std::size_t applied = 0;  ///< changes taken so far
+    std::string refuse;                         ///< changes whose text holds this are refused; empty: none
+    std::size_t applied = 0;                    ///< changes taken so far
     std::function<void(const Notice&)> notify;
 
     SimulatedKernel() {

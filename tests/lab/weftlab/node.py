@@ -32,14 +32,18 @@ class Workload:
             host.add_address(self.port, '169.254.1.1/32', scope=253)
             host.add_address(self.port, 'fe80::1/64')
         for address in self.addresses:
+            first = address == self.address(address.version)
             if bridge:
                 block = next(b for b in node.blocks if address in b)
                 guest.add_address('eth0', f'{address}/{block.prefixlen}')
-                guest.add_route(EVERYTHING[address.version], gateway=block[1])
+                if first:
+                    guest.add_route(EVERYTHING[address.version], gateway=block[1])
             else:
                 host.add_route(f'{address}/{address.max_prefixlen}', device=self.port)
                 guest.add_address('eth0', f'{address}/{address.max_prefixlen}')
-                guest.add_route(EVERYTHING[address.version], 'eth0', '169.254.1.1' if address.version == 4 else 'fe80::1', True)
+                if first:
+                    gateway = '169.254.1.1' if address.version == 4 else 'fe80::1'
+                    guest.add_route(EVERYTHING[address.version], 'eth0', gateway, True)
 
     def __str__(self):
         return f'{self.node.name}/{self.name}'
