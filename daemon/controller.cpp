@@ -60,7 +60,9 @@ Scope scope_of(const Config& config, const Cluster& cluster) {
                 .own4 = {},
                 .own6 = {},
                 .peer4 = some_peer(cluster, self, Family::v4),
-                .peer6 = some_peer(cluster, self, Family::v6)};
+                .peer6 = some_peer(cluster, self, Family::v6),
+                .vni = cluster.vxlan.vni,
+                .port = cluster.vxlan.port};
     if (self != nullptr && self->address4) scope.own4 = self->address4->address;
     if (self != nullptr && self->address6) scope.own6 = self->address6->address;
     return scope;
@@ -75,6 +77,8 @@ Controller::Controller(boost::asio::io_context& io, Options options, Kernel& ker
       retry_(io),
       audit_(io),
       revert_(io),
+      contested_(io),
+      handover_(io, [this](std::string cause) { look_again(std::move(cause)); }),
       retry_after_(kFirstRetry) {
     state_.started = std::chrono::steady_clock::now();
     state_.started_wall = std::chrono::system_clock::now();
@@ -83,7 +87,9 @@ Controller::Controller(boost::asio::io_context& io, Options options, Kernel& ker
 Controller::~Controller() = default;
 
 Scope Controller::scope() const {
-    return scope_of(state_.config, state_.cluster);
+    Scope scope = scope_of(state_.config, state_.cluster);
+    scope.bird = handover_.looks_at_bird();
+    return scope;
 }
 
 Result<Controller::Running> Controller::load(const std::string& file) const {
@@ -118,7 +124,8 @@ Result<Done> Controller::adopt(Running next) {
     state_.config = std::move(next.config);
     state_.config_warnings = std::move(next.warnings);
     state_.config_loaded = true;
-    state_.cluster = cluster_of(state_.config);
+    const Cluster before = std::exchange(state_.cluster, cluster_of(state_.config));
+    handover_.configured(before, state_.cluster);
     state_.node = state_.config.hostname.value;
     state_.source_synced = true;
     ++state_.counters.source_events;
@@ -127,6 +134,7 @@ Result<Done> Controller::adopt(Running next) {
     observed_stale_ = true;  // devices may have other names, this node another address
     cause_ = "configuration";
     retry_after_ = kFirstRetry;
+    contention_.clear();
     bgp_.cluster_changed();
     reconcile();
     return Done{};
@@ -193,6 +201,8 @@ Result<Preview> Controller::preview(const std::optional<std::string>& file) {
     if (!host) return host.error();
     const auto observed = kernel_.observe(scope);
     if (!observed) return observed.error();
+    // What is watched are the running configuration's objects, not those that were only looked at.
+    if (state_.config_loaded && scope != this->scope()) observed_stale_ = !observe();
     const Plan wanted = plan({.cluster = cluster,
                               .host = *host,
                               .node = next->config.hostname.value,

@@ -15,6 +15,8 @@
 
 #include "daemon/actions.hpp"
 #include "daemon/bgp_side.hpp"
+#include "daemon/contention.hpp"
+#include "daemon/handover.hpp"
 #include "daemon/state.hpp"
 #include "tunnel/kernel.hpp"
 
@@ -64,6 +66,7 @@ class Controller final : public Actions {
     Result<Done> adopt(Running next);
     void kernel_noticed(const Kernel::Notice& notice);
     void reconcile_soon(std::string cause);
+    void look_again(std::string cause);
     void reconcile();
     /// One pass; false when it has to be made again because devices changed.
     bool apply(const std::vector<Change>& changes);
@@ -73,6 +76,7 @@ class Controller final : public Actions {
     void report_problems(std::vector<Problem> problems);
     void schedule_retry();
     void schedule_audit();
+    void schedule_contested();
     void update_phase();
     Scope scope() const;
 
@@ -87,6 +91,9 @@ class Controller final : public Actions {
     boost::asio::steady_timer retry_;
     boost::asio::steady_timer audit_;
     boost::asio::steady_timer revert_;  ///< `configure timeout`
+    boost::asio::steady_timer contested_;
+    Contention contention_;
+    Handover handover_;
     bool settling_ = false;
     bool observed_stale_ = true;  ///< only a dump can tell what the kernel has
     bool drift_ = false;          ///< somebody else changed what is ours since the last reconcile
