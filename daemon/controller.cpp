@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "daemon/logging.hpp"
+#include "daemon/show.hpp"
 #include "daemon/supervisor.hpp"
 
 namespace weft {
@@ -26,11 +27,7 @@ std::string text_of(const std::vector<Diagnostic>& diagnostics, Severity severit
 /// What the language knows but this build does not serve yet; refused at start rather than ignored.
 Result<Done> honoured(const Config& config) {
     if (std::holds_alternative<EtcdSource>(config.source.value)) {
-        return Error{fmt::format("{}: 'source etcd' is not in this build: use 'source static'",
-                                 to_string(config.source.origin))};
-    }
-    if (std::holds_alternative<DirectorySource>(config.source.value)) {
-        return Error{fmt::format("{}: 'source directory' is not in this build: use 'source static'",
+        return Error{fmt::format("{}: 'source etcd' is not in this build: use 'source static' or 'source directory'",
                                  to_string(config.source.origin))};
     }
     return Done{};
@@ -70,6 +67,8 @@ Controller::Controller(boost::asio::io_context& io, Options options, Kernel& ker
     : io_(io),
       options_(std::move(options)),
       kernel_(kernel),
+      follower_(
+          io, state_, [this] { source_followed(); }, [this] { update_phase(); }),
       settle_(io),
       retry_(io),
       audit_(io),
@@ -98,13 +97,52 @@ Result<Controller::Running> Controller::load(const std::string& file) const {
 
 Result<Done> Controller::start() {
     auto first = load(options_.config_file);
+    if (first) {
+        recall(first->config.state_directory.value);
+    } else {
+        first = last_good(first.error());
+    }
     if (!first) return first.error();
     kernel_.watch([this](const Kernel::Notice& notice) { kernel_noticed(notice); });
     if (const auto adopted = adopt(*std::move(first)); !adopted) return adopted.error();
+    for (const std::string& trouble : {state_.source.configuration, state_.source.disk}) {
+        if (trouble.empty()) continue;
+        spdlog::error("{}", trouble);
+        state_.note(trouble, "start");
+    }
     spdlog::info("weftd {} runs node {} with {}, calico_backend {}", WEFT_VERSION, state_.node, state_.config_file,
                  to_string(state_.backend()));
     schedule_audit();
     return Done{};
+}
+
+Result<Controller::Running> Controller::last_good(const Error& broken) {
+    // As far as the file can be read it still says where the state directory is.
+    Loaded loaded = load_config(options_.config_file, options_.environment);
+    auto known = read_last_known(loaded.config.state_directory.value);
+    if (!known) return Error{fmt::format("{}\n{}", broken.message, known.error().message)};
+    if (!*known) return broken;
+    Running running{.file = options_.config_file, .config = (*known)->config, .warnings = {}};
+    for (const Diagnostic& found : complete_config(running.config, options_.environment)) {
+        if (found.severity == Severity::error) return broken;
+    }
+    if (options_.control_socket) running.config.control_socket.value = *options_.control_socket;
+    if (!honoured(running.config)) return broken;
+    state_.source.configuration =
+        fmt::format("{} is broken, so the configuration known since {} is run: {}", options_.config_file,
+                    time_text((*known)->since), broken.message.substr(0, broken.message.find('\n')));
+    ++state_.counters.errors["config"];
+    follower_.recall(*std::move(*known));
+    return running;
+}
+
+void Controller::recall(const std::string& state_directory) {
+    auto known = read_last_known(state_directory);
+    if (!known) {
+        state_.source.disk = known.error().message;
+    } else if (*known) {
+        follower_.recall(*std::move(*known));
+    }
 }
 
 /// Makes a verified configuration the running one. All that can refuse it comes before the first thing that changes.
@@ -117,16 +155,37 @@ Result<Done> Controller::adopt(Running next) {
     state_.config = std::move(next.config);
     state_.config_warnings = std::move(next.warnings);
     state_.config_loaded = true;
-    state_.cluster = cluster_of(state_.config);
     state_.node = state_.config.hostname.value;
-    state_.source_synced = true;
+    follower_.follow(state_.config, state_.cluster_known ? &state_.cluster : nullptr);
+    take_cluster();
     state_.last_reload = std::chrono::system_clock::now();
     state_.last_reload_result = "ok";
     observed_stale_ = true;  // devices may have other names, this node another address
     cause_ = "configuration";
     retry_after_ = kFirstRetry;
-    reconcile();
+    if (state_.cluster_known) {
+        reconcile();
+    } else {
+        update_phase();
+    }
     return Done{};
+}
+
+void Controller::take_cluster() {
+    state_.source_synced = state_.source.status.synced;
+    if (!follower_.knows()) return;
+    state_.cluster = follower_.cluster(state_.config);
+    state_.cluster_known = true;
+}
+
+void Controller::source_followed() {
+    const Backend before = state_.backend();
+    take_cluster();
+    if (state_.backend() != before) {
+        spdlog::info("calico_backend {} ({})", to_string(state_.backend()), to_string(state_.config.backend.origin));
+    }
+    observed_stale_ = true;  // devices may have other names or parents, this node another address
+    reconcile_soon(state_.source.status.name);
 }
 
 Result<Done> Controller::configure(const std::optional<std::string>& file,
@@ -147,6 +206,7 @@ Result<Done> Controller::configure(const std::optional<std::string>& file,
         return result;
     }
     ++state_.counters.reloads_ok;
+    state_.source.configuration.clear();
     previous_ = std::move(before);
     spdlog::info("configuration {} is running", path);
     state_.note(fmt::format("configuration {} is running", path), "configure");
@@ -184,7 +244,9 @@ Result<Done> Controller::undo() {
 Result<Preview> Controller::preview(const std::optional<std::string>& file) {
     auto next = load(file.value_or(state_.config_file));
     if (!next) return next.error();
-    const Cluster cluster = cluster_of(next->config);
+    const auto previewed = follower_.preview(next->config);
+    if (!previewed) return previewed.error();
+    const Cluster& cluster = *previewed;
     const Scope scope = scope_of(next->config, cluster);
     const auto host = kernel_.host(scope);
     if (!host) return host.error();
@@ -203,6 +265,7 @@ Result<Lookup> Controller::lookup(const Address& destination) {
 
 void Controller::stop() {
     notify_stopping();
+    follower_.stop();
     spdlog::info("weftd stops; the kernel's routes and devices stay, so traffic goes on");
 }
 

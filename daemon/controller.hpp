@@ -14,6 +14,7 @@
 #include <string>
 
 #include "daemon/actions.hpp"
+#include "daemon/follower.hpp"
 #include "daemon/state.hpp"
 #include "tunnel/kernel.hpp"
 
@@ -48,6 +49,7 @@ class Controller final : public Actions {
     Result<std::string> check(const std::optional<std::string>& file) override;
     Result<Done> confirm() override;
     Result<Done> undo() override;
+    Result<Done> accept_source() override { return follower_.accept(); }
     Result<Preview> preview(const std::optional<std::string>& file) override;
     Result<Lookup> lookup(const Address& destination) override;
 
@@ -60,7 +62,12 @@ class Controller final : public Actions {
     };
 
     Result<Running> load(const std::string& file) const;
+    /// The last good configuration, where the file is broken at the start.
+    Result<Running> last_good(const Error& broken);
+    void recall(const std::string& state_directory);
     Result<Done> adopt(Running next);
+    void take_cluster();
+    void source_followed();
     void kernel_noticed(const Kernel::Notice& notice);
     void reconcile_soon(std::string cause);
     void reconcile();
@@ -80,6 +87,7 @@ class Controller final : public Actions {
     Kernel& kernel_;
     State state_;
     std::function<void()> changed_;
+    Follower follower_;
 
     boost::asio::steady_timer settle_;  ///< waits for more of the same before a reconcile
     boost::asio::steady_timer retry_;

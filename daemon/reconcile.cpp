@@ -26,6 +26,18 @@ constexpr std::size_t kNamedChanges = 20;
 /// Above so many changes a dump is cheaper than entering each of them.
 constexpr std::size_t kRecordAtMost = 2'000;
 
+/// Leaves out removals, but for those of devices whose successors are made.
+void keep_what_is_there(std::vector<Change>& changes) {
+    const auto is_device = [](const Change& change) {
+        return std::holds_alternative<VxlanDevice>(change.object) || std::holds_alternative<IpipDevice>(change.object);
+    };
+    const bool made = std::any_of(changes.begin(), changes.end(), [&](const Change& change) {
+        return change.verb != Verb::remove && is_device(change);
+    });
+    std::erase_if(changes,
+                  [&](const Change& change) { return change.verb == Verb::remove && !(made && is_device(change)); });
+}
+
 }  // namespace
 
 void Controller::kernel_noticed(const Kernel::Notice& notice) {
@@ -63,6 +75,7 @@ bool Controller::observe() {
 }
 
 void Controller::reconcile() {
+    if (!state_.cluster_known) return;
     const auto begin = std::chrono::steady_clock::now();
     state_.kernel_synced = false;
     if (!state_.behind_since) state_.behind_since = begin;
@@ -73,7 +86,9 @@ void Controller::reconcile() {
             plan({.cluster = state_.cluster, .host = state_.host, .node = state_.node, .backend = state_.backend()});
         state_.desired = std::move(wanted.desired);
         report_problems(std::move(wanted.problems));
-        const std::vector<Change> changes = difference(state_.desired, state_.observed);
+        std::vector<Change> changes = difference(state_.desired, state_.observed);
+        // On the last known cluster nothing is taken away: the kernel may know better than the disk.
+        if (!state_.source_synced) keep_what_is_there(changes);
         if (changes.empty()) report_failures({});
         settled = changes.empty() || apply(changes);
     }
