@@ -3,6 +3,8 @@
 #include "bgp/check.hpp"
 
 #include <fmt/format.h>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 
 #include "bgp/process.hpp"
 #include "bgp/reply.hpp"
@@ -48,6 +50,20 @@ void check_config(boost::asio::io_context& io, const std::string& program, const
                     run_program(io, {program, "-p", "-c", file}, kPatience,
                                 [program, done](const Result<Ended>& parsed) { done(verdict_of(program, parsed)); });
                 });
+}
+
+void stage_and_check(boost::asio::io_context& io, const std::string& program, const BirdFiles& files,
+                     const std::string& text, std::function<void(Verdict)> done) {
+    if (const auto staged = files.stage(text); !staged) {
+        boost::asio::post(io, [done = std::move(done), words = staged.error().message] {
+            done({Verdict::Kind::unable, words});
+        });
+        return;
+    }
+    check_config(io, program, files.staged(), [text, done = std::move(done)](Verdict verdict) {
+        verdict.words = without_passwords(std::move(verdict.words), text);
+        done(std::move(verdict));
+    });
 }
 
 }  // namespace weft

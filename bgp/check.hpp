@@ -5,6 +5,8 @@
 #include <functional>
 #include <string>
 
+#include "bgp/config_file.hpp"
+
 namespace boost::asio {
 class io_context;
 }
@@ -24,5 +26,9 @@ struct Verdict {
 /// `PROGRAM --version`, then `PROGRAM -p -c FILE`.
 void check_config(boost::asio::io_context& io, const std::string& program, const std::string& file,
                   std::function<void(Verdict)> done);
+
+/// The same for a text that is written to `files.staged()` first. The passwords in it are starred out of the words.
+void stage_and_check(boost::asio::io_context& io, const std::string& program, const BirdFiles& files,
+                     const std::string& text, std::function<void(Verdict)> done);
 
 }  // namespace weft

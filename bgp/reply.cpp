@@ -30,11 +30,13 @@ int number(std::string_view digits) {
 
 /// `timeformat protocol "%s"`: seconds since the epoch. What another format wrote is no time here.
 std::chrono::system_clock::time_point since(const std::string& word) {
+    using Clock = std::chrono::system_clock;
+    constexpr auto kLast = std::chrono::duration_cast<std::chrono::seconds>(Clock::duration::max()).count();
     std::int64_t seconds = 0;
     const auto [end, failure] = std::from_chars(word.data(), word.data() + word.size(), seconds);
     const bool whole = end == word.data() + word.size() || *end == '.';
-    if (failure != std::errc{} || !whole || seconds < 1'000'000'000 || seconds > 100'000'000'000) return {};
-    return std::chrono::system_clock::time_point(std::chrono::seconds(seconds));
+    if (failure != std::errc{} || !whole || seconds < 1'000'000'000 || seconds > kLast) return {};
+    return Clock::time_point(std::chrono::seconds(seconds));
 }
 
 /// The address in Mesh_192_0_2_12 or Node_2001_db8__12; empty for a protocol that weft does not name so.

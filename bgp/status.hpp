@@ -32,7 +32,8 @@ struct Session {
 
 struct BgpStatus {
     BirdState bird = BirdState::off;
-    std::string reason;                               ///< of failed and starting; one line, no password in it
+    std::string reason;                               ///< of failed and starting, and what hinders one that runs;
+                                                      ///< one line, no password in it
     std::string version;                              ///< "2.0.12"
     bool config_accepted = false;                     ///< BIRD runs the last config that was rendered
     std::string config_error;                         ///< BIRD's own words, else empty

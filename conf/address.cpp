@@ -8,22 +8,6 @@
 #include <cstring>
 
 namespace weft {
-namespace {
-
-/// True where the first `length` bits of both are equal.
-bool same_leading_bits(const Address& a, const Address& b, std::uint8_t length) {
-    const std::size_t whole = length / 8U;
-    if (!std::equal(a.bytes.begin(), a.bytes.begin() + static_cast<std::ptrdiff_t>(whole), b.bytes.begin())) {
-        return false;
-    }
-    const unsigned rest = length % 8U;
-    if (rest == 0) return true;
-    const unsigned mask = 0xFFU << (8U - rest) & 0xFFU;
-    return ((a.bytes.at(whole) ^ b.bytes.at(whole)) & mask) == 0;
-}
-
-}  // namespace
-
 std::optional<Address> parse_address(std::string_view text) {
     std::array<char, INET6_ADDRSTRLEN> buffer{};
     if (text.size() >= buffer.size()) return std::nullopt;
@@ -41,14 +25,6 @@ std::string to_string(const Address& address) {
     const int family = address.family == Family::v4 ? AF_INET : AF_INET6;
     inet_ntop(family, address.bytes.data(), buffer.data(), static_cast<socklen_t>(buffer.size()));
     return buffer.data();
-}
-
-bool Prefix::contains(const Address& other) const {
-    return other.family == address.family && same_leading_bits(address, other, length);
-}
-
-bool Prefix::contains(const Prefix& other) const {
-    return other.length >= length && contains(other.address);
 }
 
 Prefix network_of(const Address& address, std::uint8_t length) {

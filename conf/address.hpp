@@ -1,9 +1,12 @@
 // IP addresses, prefixes and MAC addresses: small values with the order and the text forms everybody expects.
 #pragma once
 
+#include <endian.h>
+
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <optional>
 #include <string>
@@ -22,7 +25,20 @@ struct Address {
     Family family = Family::v4;
     std::array<std::uint8_t, 16> bytes{};
 
-    auto operator<=>(const Address&) const = default;
+    bool operator==(const Address&) const = default;
+    std::strong_ordering operator<=>(const Address& other) const {
+        if (family != other.family) return family <=> other.family;
+        const std::uint64_t mine = half(0);
+        const std::uint64_t theirs = other.half(0);
+        return mine != theirs ? mine <=> theirs : half(8) <=> other.half(8);
+    }
+    /// The eight bytes from `first` on as a number. Comparing numbers, not bytes, because sorting and merging is most
+    /// of what a plan for 20,000 blocks costs.
+    std::uint64_t half(std::size_t first) const {
+        std::uint64_t number = 0;
+        std::memcpy(&number, bytes.data() + first, sizeof number);
+        return be64toh(number);
+    }
     bool is_unspecified() const { return bytes == std::array<std::uint8_t, 16>{}; }
     /// 4 or 16.
     std::size_t size() const { return family == Family::v4 ? 4 : 16; }
@@ -45,8 +61,13 @@ struct Prefix {
 
     auto operator<=>(const Prefix&) const = default;
     Family family() const { return address.family; }
-    bool contains(const Address& other) const;
-    bool contains(const Prefix& other) const;
+    bool contains(const Address& other) const {
+        if (other.family != address.family) return false;
+        const std::uint64_t high = address.half(0) ^ other.half(0);
+        if (length <= 64) return length == 0 || high >> (64U - length) == 0;
+        return high == 0 && (address.half(8) ^ other.half(8)) >> (128U - length) == 0;
+    }
+    bool contains(const Prefix& other) const { return other.length >= length && contains(other.address); }
     bool overlaps(const Prefix& other) const { return contains(other) || other.contains(*this); }
     /// A /32 or /128.
     bool is_host() const { return length == bits(address.family); }
@@ -77,7 +98,14 @@ std::string to_string(const InterfaceAddress& address);
 
 struct Mac {
     std::array<std::uint8_t, 6> bytes{};
-    auto operator<=>(const Mac&) const = default;
+    bool operator==(const Mac&) const = default;
+    std::strong_ordering operator<=>(const Mac& other) const { return number() <=> other.number(); }
+    /// Its 48 bits as a number.
+    std::uint64_t number() const {
+        std::uint64_t number = 0;
+        std::memcpy(&number, bytes.data(), bytes.size());
+        return be64toh(number) >> 16U;
+    }
 };
 /// "66:3e:ca:a4:db:65", either case; nullopt for any other form.
 std::optional<Mac> parse_mac(std::string_view text);

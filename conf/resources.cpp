@@ -271,18 +271,40 @@ void Resources::add_blocks(Cluster& cluster, std::map<std::string, std::size_t>*
     }
 }
 
-Cluster Resources::cluster() const {
+Cluster Resources::cluster(std::vector<ObjectTrouble>* troubles) const {
     Cluster cluster;
-    cluster.pools = routed_pools(nullptr);
+    cluster.pools = routed_pools(troubles);
     cluster.nodes.reserve(nodes_.size());
     for (const auto& [name, node] : nodes_) {
         cluster.nodes.push_back(node.node);
         const auto own = bgp_.find("node." + name);
         if (own != bgp_.end()) cluster.nodes.back().bgp_port = own->second.port;
     }
-    add_blocks(cluster, nullptr);
+    std::map<std::string, std::size_t> ownerless;
+    add_blocks(cluster, troubles == nullptr ? nullptr : &ownerless);
     if (derive_tunnels_) derive_tunnel_addresses(cluster);
-    cluster.bgp.neighbors = neighbors_of(peers_, nodes_, bgp_).neighbors;
+    Peering peering = neighbors_of(peers_, nodes_, bgp_);
+    cluster.bgp.neighbors = std::move(peering.neighbors);
+    if (troubles == nullptr) return cluster;
+    for (const auto& [node, count] : ownerless) {
+        troubles->push_back({.object = fmt::format("Node {}", node),
+                             .place = {},
+                             .field = {},
+                             .message = fmt::format("there is no such object, but {} blocks or addresses belong to it: "
+                                                    "nobody can reach them",
+                                                    count),
+                             .error = false});
+    }
+    for (const std::string& name : peering.without_as) {
+        const ResourceId id{.kind = ResourceKind::bgp_peer, .name = name};
+        troubles->push_back(
+            {.object = to_string(id),
+             .place = place_of(id),
+             .field = "spec.asNumber",
+             .message = "the peer is no node of this cluster, so its AS has to be stated: it is left out",
+             .error = false});
+    }
+    across_objects(cluster, *troubles);
     return cluster;
 }
 
@@ -352,28 +374,11 @@ std::vector<ObjectTrouble> Resources::troubles() const {
             }
         }
     }
-    Cluster cluster;
-    cluster.pools = routed_pools(&all);
-    for (const auto& [name, node] : nodes_) cluster.nodes.push_back(node.node);
-    std::map<std::string, std::size_t> ownerless;
-    add_blocks(cluster, &ownerless);
-    for (const auto& [node, count] : ownerless) {
-        all.push_back({.object = fmt::format("Node {}", node),
-                       .place = {},
-                       .field = {},
-                       .message = fmt::format("there is no such object, but {} blocks or addresses belong to it: "
-                                              "nobody can reach them",
-                                              count),
-                       .error = false});
-    }
-    for (const std::string& name : neighbors_of(peers_, nodes_, bgp_).without_as) {
-        const ResourceId id{.kind = ResourceKind::bgp_peer, .name = name};
-        all.push_back({.object = to_string(id),
-                       .place = place_of(id),
-                       .field = "spec.asNumber",
-                       .message = "the peer is no node of this cluster, so its AS has to be stated: it is left out",
-                       .error = false});
-    }
+    return all;
+}
+
+/// Felix' switches where they contradict the pools.
+void Resources::across_objects(const Cluster& cluster, std::vector<ObjectTrouble>& troubles) const {
     const bool any_vxlan = std::any_of(cluster.pools.begin(), cluster.pools.end(), [](const Pool& pool) {
         return pool.vxlan != Encapsulate::never && pool.cidr.family() == Family::v4;
     });
@@ -383,17 +388,17 @@ std::vector<ObjectTrouble> Resources::troubles() const {
         const ResourceId id{.kind = ResourceKind::felix_configuration, .name = name};
         const auto ignored = [&](const char* field, const std::optional<bool>& enabled, bool any) {
             if (enabled != false || !any) return;
-            all.push_back({.object = to_string(id),
-                           .place = place_of(id),
-                           .field = field,
-                           .message = "false is not followed, because pools have this encapsulation: set their mode "
-                                      "to Never",
-                           .error = false});
+            troubles.push_back({.object = to_string(id),
+                                .place = place_of(id),
+                                .field = field,
+                                .message =
+                                    "false is not followed, because pools have this encapsulation: set their mode "
+                                    "to Never",
+                                .error = false});
         };
         ignored("spec.vxlanEnabled", felix.vxlan_enabled, any_vxlan);
         ignored("spec.ipipEnabled", felix.ipip_enabled, any_ipip);
     }
-    return all;
 }
 
 std::size_t Resources::invalid() const {

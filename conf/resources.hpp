@@ -40,14 +40,15 @@ class Resources {
     std::size_t size() const;
 
     /// Pools, nodes, blocks and BGP neighbours; its settings are the built-in ones. O(n log n) in all that is held.
-    Cluster cluster() const;
+    /// What cannot be followed for reasons across objects is added to `troubles`.
+    Cluster cluster(std::vector<ObjectTrouble>* troubles = nullptr) const;
     /// Settings for this node, and where each was said.
     SharedSettings settings(const std::string& node) const;
     /// False while Calico's datastoreReady is: the store is being migrated, what it says is not to be followed.
     bool datastore_ready() const;
     std::string cluster_guid() const;
 
-    /// Objects in error first; then, of what is valid, what cannot be followed. Sorted by kind and name.
+    /// Objects in error first; then, of what is valid, what is not supported. Each sorted by kind and name.
     std::vector<ObjectTrouble> troubles() const;
     /// Objects in error.
     std::size_t invalid() const;
@@ -67,6 +68,7 @@ class Resources {
     static void with_map(Self& self, ResourceKind kind, With with);
     std::vector<Pool> routed_pools(std::vector<ObjectTrouble>* troubles) const;
     void add_blocks(Cluster& cluster, std::map<std::string, std::size_t>* ownerless) const;
+    void across_objects(const Cluster& cluster, std::vector<ObjectTrouble>& troubles) const;
     std::string place_of(const ResourceId& id) const;
 
     bool derive_tunnels_;

@@ -14,8 +14,9 @@ SourceUpdate update_of(const Resources& held, const std::string& node, SourceSta
     for (const ObjectTrouble& trouble : update.status.objects) {
         if (trouble.error && !trouble.last_used) update.incomplete = to_string(trouble);
     }
+    auto cluster = std::make_shared<const Cluster>(held.cluster(&update.status.objects));
     if (held.datastore_ready()) {
-        update.cluster = std::make_shared<const Cluster>(held.cluster());
+        update.cluster = std::move(cluster);
     } else {
         update.status.trouble =
             "ClusterInformation default says datastoreReady: false (Calico's datastore is being migrated): what it "

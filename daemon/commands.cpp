@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <charconv>
 
 #include "daemon/commands_grammar.hpp"
+#include "daemon/explain.hpp"
 #include "daemon/readiness.hpp"
 #include "daemon/show.hpp"
 #include "daemon/table.hpp"
@@ -92,30 +94,31 @@ Reply plan_preview(Actions& actions, const Command& command) {
     return reply_of(std::move(lines));
 }
 
-/// Of the reasons those about BGP, as readiness.cpp words them, are asked for, left out or taken as the mode says.
+/// One line, for exec probes: it is what an orchestrator keeps of a probe that failed.
 Reply ready(const State& state, const Command& command) {
-    State asked;
-    const State* about = &state;
-    if (command.id != CommandId::ready) {
-        asked = state;
-        asked.config.backend.value = command.id == CommandId::ready_bgp ? Backend::bird : Backend::vxlan;
-        about = &asked;
-    }
-    const Readiness now = readiness(*about, steady_clock::now());
-    std::vector<Line> lines;
-    for (const Reason& reason : now.reasons) {
-        if (command.json) {
-            lines.push_back({code::kJson, json_of({{"", "object"}, {"", "text"}, {"", "blocking"}},
-                                                  {cell(reason.object), cell(reason.text), reason.blocking})});
-            continue;
+    std::optional<bool> bgp;
+    if (command.id != CommandId::ready) bgp = command.id == CommandId::ready_bgp;
+    const Readiness now = readiness(state, steady_clock::now(), bgp);
+    const unsigned outcome = now.ready ? code::kReady : code::kNotReady;
+    if (command.json) {
+        nlohmann::ordered_json reasons = nlohmann::ordered_json::array();
+        for (const Reason& reason : now.reasons) {
+            reasons.push_back({{"object", reason.object}, {"text", reason.text}, {"blocking", reason.blocking}});
         }
-        const std::string text =
-            fmt::format("{}{}: {}", reason.blocking ? "" : "(warning) ", reason.object, reason.text);
-        for (std::string& line : wrap(text, 4)) lines.push_back({code::kRow, std::move(line)});
+        const nlohmann::ordered_json object = {
+            {"ready", now.ready}, {"phase", to_string(now.phase)}, {"reasons", reasons}};
+        return reply_of({{code::kJson, object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)},
+                         {outcome, ""}});
     }
-    lines.push_back({now.ready ? code::kReady : code::kNotReady,
-                     fmt::format("{} (phase {})", now.ready ? "Ready" : "Not ready", to_string(now.phase))});
-    return reply_of(std::move(lines));
+    std::string text = fmt::format("{} (phase {})", now.ready ? "Ready" : "Not ready", to_string(now.phase));
+    const char* separator = ": ";
+    std::vector<Reason> reasons = now.reasons;
+    std::stable_partition(reasons.begin(), reasons.end(), [](const Reason& reason) { return reason.blocking; });
+    for (const Reason& reason : reasons) {
+        text += fmt::format("{}{}{}: {}", std::exchange(separator, "; "), reason.blocking ? "" : "(warning) ",
+                            reason.object, reason.text);
+    }
+    return answer(outcome, std::move(text));
 }
 
 Reply help() {
@@ -129,21 +132,37 @@ Reply help() {
     return reply_of(std::move(lines));
 }
 
-Reply about_address(const State& state, const Command& command) {
+/// `show routes for` and `explain`.
+Reply about_address(const State& state, Actions& actions, const Command& command) {
     const auto address = parse_address(command.address);
     if (!address) {
         return answer(code::kNotUnderstood, fmt::format("'{}' is no IPv4 or IPv6 address", command.address));
     }
-    return show_routes(state, address, command.json);
+    if (command.id == CommandId::show_routes) return show_routes(state, address, command.json);
+    return show_explanation(explain(state, *address, actions.lookup(*address)), *address, command.json);
 }
 
 Reply dispatch(const State& state, Actions& actions, const Command& command) {
     switch (command.id) {
         case CommandId::show_status:
             return show_status(state, steady_clock::now(), command.json);
+        case CommandId::show_nodes:
+            return show_nodes(state, command.json);
+        case CommandId::show_pools:
+            return show_pools(state, command.json);
+        case CommandId::show_blocks:
+            return show_blocks(state, command.json);
+        case CommandId::show_tunnels:
+            return show_tunnels(state, command.json);
         case CommandId::show_routes:
             return command.address.empty() ? show_routes(state, std::nullopt, command.json)
-                                           : about_address(state, command);
+                                           : about_address(state, actions, command);
+        case CommandId::show_bgp:
+            return show_bgp(state, command.json);
+        case CommandId::show_protocols:
+            return show_protocols(state, std::chrono::system_clock::now(), command.json);
+        case CommandId::show_config:
+            return show_config(state, command.json);
         case CommandId::show_events:
             return show_events(state, command.json);
         case CommandId::configure:
@@ -163,9 +182,12 @@ Reply dispatch(const State& state, Actions& actions, const Command& command) {
         case CommandId::ready_bgp:
         case CommandId::ready_no_bgp:
             return ready(state, command);
-        default:
-            return help();
+        case CommandId::explain:
+            return about_address(state, actions, command);
+        case CommandId::help:
+            break;
     }
+    return help();
 }
 
 }  // namespace

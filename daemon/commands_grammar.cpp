@@ -156,6 +156,31 @@ Result<std::string_view> resolve(const std::vector<Candidate>& candidates, std::
     return Error{fmt::format("'{}' is not understood: {}", word.text, wanted(candidates, place))};
 }
 
+/// A line that is being typed: the patterns that its complete words leave, and the incomplete one (empty after a space)
+/// with its place.
+struct Begun {
+    std::vector<Candidate> candidates;
+    std::string last;
+    std::size_t place = 0;
+};
+
+/// nullopt: its complete words begin no command.
+std::optional<Begun> begun_by(std::string_view line) {
+    auto words = words_of(line);
+    if (!words) return std::nullopt;
+    Begun begun{.candidates = all_candidates(), .last = {}, .place = 0};
+    if (!words->empty() && line.back() != ' ' && line.back() != '\t') {
+        begun.last = words->back().text;
+        words->pop_back();
+    }
+    for (; begun.place < words->size(); ++begun.place) {
+        const auto resolved = resolve(begun.candidates, begun.place, (*words)[begun.place]);
+        if (!resolved) return std::nullopt;
+        keep(begun.candidates, begun.place, *resolved);
+    }
+    return begun;
+}
+
 void take(Command& command, std::string_view argument, const Word& word) {
     if (argument == "FILE") command.file = word.text;
     if (argument == "ADDRESS") command.address = word.text;
@@ -221,25 +246,30 @@ std::string to_string(const Command& command) {
 }
 
 std::vector<std::string> completions(std::string_view line) {
-    auto words = words_of(line);
-    if (!words) return {};
-    Word last;
-    if (!words->empty() && line.back() != ' ' && line.back() != '\t') {
-        last = words->back();
-        words->pop_back();
-    }
-    auto candidates = all_candidates();
-    for (std::size_t place = 0; place < words->size(); ++place) {
-        const auto resolved = resolve(candidates, place, (*words)[place]);
-        if (!resolved) return {};
-        keep(candidates, place, *resolved);
-    }
+    const auto begun = begun_by(line);
+    if (!begun) return {};
     std::vector<std::string> found;
-    for (const auto word : expected_at(candidates, words->size())) {
-        if (is_keyword(word) && word.starts_with(last.text)) found.emplace_back(word);
+    for (const auto word : expected_at(begun->candidates, begun->place)) {
+        if (is_keyword(word) && word.starts_with(begun->last)) found.emplace_back(word);
     }
     std::sort(found.begin(), found.end());
     return found;
+}
+
+std::vector<Usage> usages_of(std::string_view line) {
+    const auto begun = begun_by(line);
+    if (!begun) return {};
+    std::vector<Usage> all;
+    for (const Candidate& candidate : begun->candidates) {
+        const bool may_follow =
+            candidate.words.size() > begun->place
+                ? !is_keyword(candidate.words[begun->place]) || candidate.words[begun->place].starts_with(begun->last)
+                : begun->last.empty();
+        if (may_follow && !candidate.pattern->help.empty()) {
+            all.push_back({candidate.pattern->words, candidate.pattern->help});
+        }
+    }
+    return all;
 }
 
 std::vector<Usage> usages() {

@@ -64,5 +64,7 @@ struct Usage {
 };
 /// For `help`: one entry for each command, in a sensible order.
 std::vector<Usage> usages();
+/// Those of the commands that `line` is the beginning of; for `?` while it is typed.
+std::vector<Usage> usages_of(std::string_view line);
 
 }  // namespace weft

@@ -22,6 +22,19 @@ Reply reply_of(unsigned code, std::string_view text, Line last) {
     return reply_of(std::move(lines));
 }
 
+std::vector<Line> lines_of(Reply reply) {
+    std::vector<Line> lines;
+    while (auto line = reply()) lines.push_back(*std::move(line));
+    return lines;
+}
+
+Reply joined(std::vector<Line> first, Reply rest) {
+    return [lines = std::move(first), at = std::size_t{0}, rest = std::move(rest)]() mutable -> std::optional<Line> {
+        if (at == lines.size()) return rest();
+        return std::move(lines[at++]);
+    };
+}
+
 void append_lines(std::vector<Line>& lines, unsigned code, std::string_view text) {
     while (!text.empty()) {
         const std::size_t end = text.find('\n');

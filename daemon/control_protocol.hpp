@@ -40,11 +40,13 @@ inline constexpr unsigned kNotUnderstood = 9001;
 // of weft alone, from 100 on in each class
 inline constexpr unsigned kChanges = 100;  ///< last line of `plan`: there is something to do
 inline constexpr unsigned kReady = 101;
+inline constexpr unsigned kAllRight = 102;  ///< last line of `explain`
 inline constexpr unsigned kRow = 1100;
 inline constexpr unsigned kJson = 1101;  ///< a JSON object
 inline constexpr unsigned kHeading = 2100;
 inline constexpr unsigned kFailed = 8100;
 inline constexpr unsigned kNotReady = 8101;
+inline constexpr unsigned kSomethingWrong = 8102;  ///< last line of `explain`
 }  // namespace code
 
 /// A line of a reply: no newline in the text.
@@ -61,6 +63,11 @@ using Reply = std::function<std::optional<Line>()>;
 Reply reply_of(std::vector<Line> lines);
 /// One line for each line of `text`, then `last`.
 Reply reply_of(unsigned code, std::string_view text, Line last);
+
+/// Everything a (short) reply has to say.
+std::vector<Line> lines_of(Reply reply);
+/// `first`, and after it what `rest` says.
+Reply joined(std::vector<Line> first, Reply rest);
 
 /// Appends lines to `text`, as lines of one code.
 void append_lines(std::vector<Line>& lines, unsigned code, std::string_view text);

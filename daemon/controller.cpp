@@ -26,9 +26,12 @@ std::string text_of(const std::vector<Diagnostic>& diagnostics, Severity severit
 
 /// What the language knows but this build does not serve yet; refused at start rather than ignored.
 Result<Done> honoured(const Config& config) {
-    if (std::holds_alternative<EtcdSource>(config.source.value)) {
-        return Error{fmt::format("{}: 'source etcd' is not in this build: use 'source static' or 'source directory'",
-                                 to_string(config.source.origin))};
+    const auto* etcd = std::get_if<EtcdSource>(&config.source.value);
+    if (etcd != nullptr && etcd->register_node) {
+        return Error{
+            fmt::format("{}: 'register yes' is not in this build: leave it out, and let something else keep "
+                        "this node's object, blocks and tunnel addresses",
+                        to_string(config.source.origin))};
     }
     return Done{};
 }
@@ -68,7 +71,7 @@ Controller::Controller(boost::asio::io_context& io, Options options, Kernel& ker
       options_(std::move(options)),
       kernel_(kernel),
       follower_(
-          io, state_, [this] { source_followed(); }, [this] { update_phase(); }),
+          io, state_, [this] { source_followed(); }, [this] { source_noted(); }),
       settle_(io),
       retry_(io),
       audit_(io),
@@ -158,6 +161,7 @@ Result<Done> Controller::adopt(Running next) {
     state_.node = state_.config.hostname.value;
     follower_.follow(state_.config, state_.cluster_known ? &state_.cluster : nullptr);
     take_cluster();
+    ++state_.counters.source_events;
     state_.last_reload = std::chrono::system_clock::now();
     state_.last_reload_result = "ok";
     observed_stale_ = true;  // devices may have other names, this node another address
@@ -188,12 +192,18 @@ void Controller::source_followed() {
     reconcile_soon(state_.source.status.name);
 }
 
+void Controller::source_noted() {
+    state_.source_synced = state_.source.status.synced;
+    update_phase();
+}
+
 Result<Done> Controller::configure(const std::optional<std::string>& file,
                                    std::optional<std::chrono::seconds> timeout) {
     notify_reloading();
     const std::string path = file.value_or(state_.config_file);
     Running before{.file = state_.config_file, .config = state_.config, .warnings = state_.config_warnings};
     auto next = load(path);
+    if (next) state_.source.configuration.clear();
     Result<Done> result = next ? adopt(*std::move(next)) : Result<Done>(next.error());
     notify_ready();
     if (!result) {
@@ -206,7 +216,6 @@ Result<Done> Controller::configure(const std::optional<std::string>& file,
         return result;
     }
     ++state_.counters.reloads_ok;
-    state_.source.configuration.clear();
     previous_ = std::move(before);
     spdlog::info("configuration {} is running", path);
     state_.note(fmt::format("configuration {} is running", path), "configure");

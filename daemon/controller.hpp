@@ -68,6 +68,7 @@ class Controller final : public Actions {
     Result<Done> adopt(Running next);
     void take_cluster();
     void source_followed();
+    void source_noted();
     void kernel_noticed(const Kernel::Notice& notice);
     void reconcile_soon(std::string cause);
     void reconcile();

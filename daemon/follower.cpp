@@ -9,6 +9,7 @@
 #include <boost/asio/post.hpp>
 
 #include "conf/directory_reader.hpp"
+#include "conf/etcd_reader.hpp"
 #include "conf/guard.hpp"
 
 namespace weft {
@@ -27,12 +28,13 @@ std::chrono::milliseconds hold_of(const Config& config) {
     return std::chrono::milliseconds(0);
 }
 
-/// nullptr: not served by this build; the controller has refused it.
+/// Not of a static source.
 std::unique_ptr<ClusterSource> open_source(boost::asio::io_context& io, const Config& config) {
     if (const auto* directory = std::get_if<DirectorySource>(&config.source.value)) {
         return std::make_unique<DirectoryReader>(io, directory->path, config.hostname.value);
     }
-    return nullptr;
+    return std::make_unique<EtcdReader>(io, etcd_options(std::get<EtcdSource>(config.source.value)),
+                                        config.hostname.value);
 }
 
 }  // namespace
@@ -67,6 +69,7 @@ void Follower::follow(const Config& config, const Cluster* running) {
         state_.source.status.name = "static";
         state_.source.status.synced = true;
         state_.source.last_known.reset();
+        if (!state_.source.configuration.empty()) return;  // it is the one on the disk
         learned_ = std::chrono::system_clock::now();
         return remember_soon();
     }
@@ -120,6 +123,7 @@ void Follower::told(SourceUpdate update) {
         if (!opening_) noted_();
         return;
     }
+    if (held_ && update.suspicion.empty()) update.suspicion = held_->suspicion;
     if (std::string why = objection(update); !why.empty()) return hold(std::move(update), std::move(why));
     take(std::move(update));
 }
@@ -151,11 +155,12 @@ void Follower::report(const SourceUpdate& update) {
 
 std::string Follower::objection(const SourceUpdate& update) const {
     if (current_ == nullptr || hold_of(config_) == std::chrono::milliseconds(0)) return {};
-    if (!update.suspicion.empty()) return update.suspicion;
-    if (!update.incomplete.empty()) {
-        const std::string gone = withdrawal(*current_, *update.cluster);
-        if (!gone.empty()) return fmt::format("{}, while the source is not whole: {}", gone, update.incomplete);
+    const bool doubtful = !update.suspicion.empty() || !update.incomplete.empty();
+    const std::string gone = doubtful ? withdrawal(*current_, *update.cluster) : "";
+    if (!gone.empty() && !update.incomplete.empty()) {
+        return fmt::format("{}, while the source is not whole: {}", gone, update.incomplete);
     }
+    if (!gone.empty()) return fmt::format("{}, and {}", update.suspicion, gone);
     return mass_withdrawal(*current_, *update.cluster);
 }
 

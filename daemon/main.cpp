@@ -61,7 +61,7 @@ int purge(const CommandLine& line, Kernel& kernel) {
     if (!observed) return fail(observed.error().message);
     const std::vector<Change> changes = difference(Desired{}, *observed);
     const std::vector<Failure> failures = kernel.apply(scope, changes);
-    for (const Failure& failure : failures) fmt::print(stderr, "weftd: {}\n", failure.message);
+    for (const std::string& message : messages_of(failures)) fmt::print(stderr, "weftd: {}\n", message);
     fmt::print("weftd: removed {} objects of weft's from this kernel\n", changes.size() - failures.size());
     return failures.empty() ? 0 : 1;
 }

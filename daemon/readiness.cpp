@@ -94,7 +94,7 @@ bool bgp_is_wanted(const State& state) {
     return state.backend() == Backend::bird && state.cluster.find_node(state.node) != nullptr;
 }
 
-Readiness readiness(const State& state, std::chrono::steady_clock::time_point now) {
+Readiness readiness(const State& state, std::chrono::steady_clock::time_point now, std::optional<bool> ask_bgp) {
     std::vector<Reason> reasons;
     if (!state.config_loaded) {
         reasons.push_back({.object = "configuration", .text = "not loaded yet", .blocking = true});
@@ -114,7 +114,7 @@ Readiness readiness(const State& state, std::chrono::steady_clock::time_point no
     for (const Problem& problem : state.problems) {
         reasons.push_back({.object = problem.object, .text = problem.text, .blocking = problem.unready});
     }
-    const bool bgp = bgp_is_wanted(state);
+    const bool bgp = ask_bgp.value_or(bgp_is_wanted(state));
     bool configured = true;
     bool converged = true;
     if (bgp) {

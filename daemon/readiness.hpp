@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,8 @@ struct Readiness {
 /// Configuration loaded, source synced once, the kernel as it should be and, only under calico_backend bird, BGP:
 /// BIRD answers, runs the last configuration, and Calico's rule on sessions (facts of node/pkg/health/bird): within 30
 /// s of the start all are established and graceful restart is over, afterwards one is enough. No peers is fine.
-Readiness readiness(const State& state, std::chrono::steady_clock::time_point now);
+/// `ask_bgp`: whether to ask about BGP, whatever the mode says.
+Readiness readiness(const State& state, std::chrono::steady_clock::time_point now, std::optional<bool> ask_bgp = {});
 
 /// Whether BGP belongs to this node's readiness: the mode says so, and the node is in the cluster.
 bool bgp_is_wanted(const State& state);

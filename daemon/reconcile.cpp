@@ -41,7 +41,7 @@ void keep_what_is_there(std::vector<Change>& changes) {
 }  // namespace
 
 void Controller::kernel_noticed(const Kernel::Notice& notice) {
-    ++state_.counters.source_events;
+    ++state_.counters.kernel_notices;
     drift_ = true;
     observed_stale_ = true;
     if (notice.full) ++state_.counters.kernel_resyncs;
@@ -113,9 +113,7 @@ void Controller::reconcile() {
 bool Controller::apply(const std::vector<Change>& changes) {
     const std::vector<Failure> failures = kernel_.apply(scope(), changes);
     note_changes(changes, failures);
-    std::vector<std::string> messages;
-    for (const Failure& failure : failures) messages.push_back(failure.message);
-    report_failures(std::move(messages));
+    report_failures(messages_of(failures));
 
     bool recorded = failures.empty() && changes.size() <= kRecordAtMost;
     for (std::size_t i = 0; recorded && i < changes.size(); ++i) recorded = record(state_.observed, changes[i]);
@@ -157,7 +155,7 @@ void Controller::report_failures(std::vector<std::string> failures) {
             const auto& known = state_.kernel_failures;
             if (std::find(known.begin(), known.end(), failure) == known.end()) spdlog::error("{}", failure);
         }
-        if (failures.empty()) spdlog::info("the kernel took everything that failed before");
+        if (failures.empty()) spdlog::info("no change fails any more");
     }
     state_.kernel_failures = std::move(failures);
 }

@@ -1,10 +1,8 @@
 // show routes: what weft wants and what the kernel has, side by side.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <memory>
-
 #include "daemon/show.hpp"
+#include "daemon/side_by_side.hpp"
 #include "daemon/table.hpp"
 
 namespace weft {
@@ -19,7 +17,7 @@ struct Key {
 Key key(const Route& route) {
     return {route.destination, route.metric};
 }
-Key key(const ObservedRoute& observed) {
+Key key_of_found(const ObservedRoute& observed) {
     return key(observed.route);
 }
 
@@ -27,7 +25,7 @@ const std::vector<Column> kColumns{
     {"Destination", "destination", 20},
     {"Type", "type", 9},
     {"Gateway", "gateway", 16},
-    {"Device", "device", 13},
+    {"Device", "device", 15},
     {"Metric", "metric", 6},
     {"Node", "node", 10},
     {"State", "state", 9},
@@ -57,15 +55,6 @@ Row row_of(const State& state, const Route* wanted, const ObservedRoute* found) 
             route.via.onlink,
             found != nullptr && found->nexthop_id != 0 ? cell(found->nexthop_id) : Cell{},
             found != nullptr};
-}
-
-/// The first of `sorted` past `last` (all of them at first), or nullptr.
-template <class T>
-const T* after(const std::vector<T>& sorted, const std::optional<Key>& last) {
-    const auto at = !last ? sorted.begin()
-                          : std::upper_bound(sorted.begin(), sorted.end(), *last,
-                                             [](const Key& wanted, const T& route) { return wanted < key(route); });
-    return at == sorted.end() ? nullptr : &*at;
 }
 
 }  // namespace
@@ -102,20 +91,10 @@ std::string node_behind(const State& state, const Route& route) {
 
 Reply show_routes(const State& state, const std::optional<Address>& address, bool json) {
     Rows rows = [&state, address, last = std::optional<Key>()]() mutable -> std::optional<Row> {
-        while (true) {
-            const Route* wanted = after(state.desired.routes, last);
-            const ObservedRoute* found = after(state.observed.routes, last);
-            if (wanted == nullptr && found == nullptr) return std::nullopt;
-            if (wanted != nullptr && found != nullptr && key(*wanted) != key(*found)) {
-                if (key(*wanted) < key(*found)) {
-                    found = nullptr;
-                } else {
-                    wanted = nullptr;
-                }
-            }
-            last = wanted != nullptr ? key(*wanted) : key(*found);
-            if (!address || last->destination.contains(*address)) return row_of(state, wanted, found);
+        while (const auto pair = next_pair(state.desired.routes, state.observed.routes, last, key, key_of_found)) {
+            if (!address || last->destination.contains(*address)) return row_of(state, pair->wanted, pair->found);
         }
+        return std::nullopt;
     };
     return table(kColumns, std::move(rows), json, {code::kOk, ""}, {.row = code::kRoute});
 }

@@ -10,12 +10,6 @@
 namespace weft {
 namespace {
 
-std::string iso(std::chrono::system_clock::time_point at) {
-    if (at == std::chrono::system_clock::time_point{}) return {};
-    const auto whole = std::chrono::floor<std::chrono::seconds>(at);
-    return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(whole)));
-}
-
 std::size_t established(const BgpStatus& bgp) {
     std::size_t count = 0;
     for (const Session& session : bgp.sessions) count += session.established ? 1U : 0U;
@@ -79,8 +73,8 @@ Reply status_json(const State& state, const Readiness& ready) {
                          {"ready", ready.ready},
                          {"reasons", reasons},
                          {"config_file", state.config_file},
-                         {"started", iso(state.started_wall)},
-                         {"last_reload", iso(state.last_reload)},
+                         {"started", iso_text(state.started_wall)},
+                         {"last_reload", iso_text(state.last_reload)},
                          {"last_reload_result", state.last_reload_result},
                          {"nodes", state.cluster.nodes.size()},
                          {"pools", state.cluster.pools.size()},
@@ -102,6 +96,12 @@ Reply status_json(const State& state, const Readiness& ready) {
 std::string time_text(std::chrono::system_clock::time_point at) {
     if (at == std::chrono::system_clock::time_point{}) return "-";
     return fmt::format("{:%Y-%m-%d %H:%M:%S}", fmt::localtime(std::chrono::system_clock::to_time_t(at)));
+}
+
+std::string iso_text(std::chrono::system_clock::time_point at) {
+    if (at == std::chrono::system_clock::time_point{}) return {};
+    const auto whole = std::chrono::floor<std::chrono::seconds>(at);
+    return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(whole)));
 }
 
 Reply show_status(const State& state, std::chrono::steady_clock::time_point now, bool json) {
@@ -140,7 +140,8 @@ Reply show_status(const State& state, std::chrono::steady_clock::time_point now,
 Reply show_events(const State& state, bool json) {
     std::vector<Row> rows;
     for (const Event& event : state.events) {
-        rows.push_back({json ? cell(iso(event.at)) : cell(time_text(event.at)), cell(event.what), cell(event.why)});
+        rows.push_back(
+            {json ? cell(iso_text(event.at)) : cell(time_text(event.at)), cell(event.what), cell(event.why)});
     }
     return table({{"When", "at"}, {"What", "what", 50}, {"Why", "why"}}, std::move(rows), json, {code::kOk, ""});
 }

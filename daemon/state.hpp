@@ -47,7 +47,8 @@ struct Counters {
     std::map<std::string, std::uint64_t> drift_repaired;  ///< by object kind
     std::uint64_t reloads_ok = 0;
     std::uint64_t reloads_failed = 0;
-    std::uint64_t source_events = 0;
+    std::uint64_t source_events = 0;  ///< the source told something; a static one does so when its file is read
+    std::uint64_t kernel_notices = 0;
     std::uint64_t kernel_resyncs = 0;
     /// Reconcile durations: counts under each bound, and the sum. Bounds in seconds.
     static constexpr std::array<double, 9> kBounds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0};

@@ -1,14 +1,19 @@
 // weftctl: asks weftd over its control socket, one command or interactively.
 //
-// Exit status: 0 it worked, 1 it did not; `plan`: 0 nothing to do, 2 changes, 1 error; `ready`: 0 ready, 1 not.
+// Exit status: 0 it worked, 1 it did not; `plan`: 0 nothing to do, 2 changes, 1 error; `ready`: 0 ready, 1 not;
+// `explain`: 0 all is right, 1 something is wrong. Of several commands from a pipe: the highest.
 #include <fmt/format.h>
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
+#include <iostream>
 
 #include "daemon/commands_grammar.hpp"
+#include "daemon/line_editor.hpp"
 #include "daemon/weftctl_connection.hpp"
 
 namespace weft {
@@ -17,7 +22,8 @@ namespace {
 constexpr const char* kUsage =
     "weftctl asks weftd what it does and tells it what to do.\n"
     "Without a command it is interactive. `weftctl help` lists the commands; their words can be cut short.\n"
-    "Exit status: 0 it worked, 1 it did not; plan: 0 nothing to do, 2 changes; ready: 0 ready, 1 not.";
+    "Exit status: 0 it worked, 1 it did not; plan: 0 nothing to do, 2 changes; ready: 0 ready, 1 not;\n"
+    "explain: 0 all is right, 1 something is wrong.";
 
 /// The command as sent: keywords in full, a file's name absolute, because weftd has another working directory. What
 /// is not understood here goes as it is, so that the daemon says what is wrong with it.
@@ -29,7 +35,7 @@ std::string canonical(const std::string& line, bool json) {
     return to_string(*command);
 }
 
-std::string joined(const std::vector<std::string>& words) {
+std::string line_of(const std::vector<std::string>& words) {
     if (words.size() == 1) return words.front();  // `weftctl 'show status'`
     std::string line;
     for (const std::string& word : words) {
@@ -53,7 +59,11 @@ class Output {
     /// The last line: an error goes to stderr, a word of success is said on its own.
     void last(const Line& line, bool json) const {
         if (line.text.empty()) return;
-        if (line.code == code::kNotReady && !json) return write(line.text, "\033[31m", stdout);
+        // These two are answers, not failures to answer.
+        if (line.code == code::kNotReady || line.code == code::kSomethingWrong) {
+            if (!json) write(line.text, "\033[31m", stdout);
+            return;
+        }
         if (line.code >= 8000) return write(line.text, "\033[31m", stderr);
         if (!json) write(line.text, nullptr, stdout);
     }
@@ -68,20 +78,73 @@ class Output {
     }
 };
 
-int one_shot(const std::string& socket, const std::string& line, bool json) {
-    auto connection = Connection::open(socket);
-    if (!connection) {
-        fmt::print(stderr, "weftctl: {}\n", connection.error().message);
-        return 1;
-    }
+int fail(const Error& error) {
+    fmt::print(stderr, "weftctl: {}\n", error.message);
+    return 1;
+}
+
+/// Says `line` and prints what is answered; the exit status. An error: the connection is of no use any more.
+Result<int> ask(Connection& connection, const std::string& line, bool json) {
     const Output output;
-    const auto last = connection->ask(canonical(line, json), [&](const Line& each) { output.row(each); });
-    if (!last) {
-        fmt::print(stderr, "weftctl: {}\n", last.error().message);
-        return 1;
-    }
+    const auto last = connection.ask(canonical(line, json), [&](const Line& each) { output.row(each); });
+    if (!last) return last.error();
     output.last(*last, json);
     return status_of(last->code);
+}
+
+int one_shot(const std::string& socket, const std::string& line, bool json) {
+    auto connection = Connection::open(socket);
+    if (!connection) return fail(connection.error());
+    const auto status = ask(*connection, line, json);
+    return status ? *status : fail(status.error());
+}
+
+/// Where lines come from: a terminal, with all that belongs to it, or a pipe.
+class Input {
+  public:
+    Input() {
+        if (isatty(STDIN_FILENO) != 1 || isatty(STDOUT_FILENO) != 1) return;
+        const char* const home = std::getenv("HOME");  // NOLINT(concurrency-mt-unsafe): one thread
+        editor_.emplace("weft> ", home == nullptr ? "" : std::string(home) + "/.weftctl_history");
+    }
+    bool terminal() const { return editor_.has_value(); }
+    std::optional<std::string> next() {
+        if (editor_) return editor_->read();
+        std::string line;
+        if (!std::getline(std::cin, line)) return std::nullopt;
+        return line;
+    }
+
+  private:
+    std::optional<LineEditor> editor_;
+};
+
+/// Commands until the end of input. When weftd was restarted meanwhile, the next command connects anew.
+int interactive(const std::string& socket, bool json) {
+    auto first = Connection::open(socket);
+    if (!first) return fail(first.error());
+    std::optional<Connection> connection(*std::move(first));
+    Input input;
+    if (input.terminal()) fmt::print("{} `?` shows the commands, `quit` leaves.\n", connection->greeting());
+    int worst = 0;
+    while (const auto line = input.next()) {
+        if (line->find_first_not_of(" \t") == std::string::npos) continue;
+        if (*line == "quit" || *line == "exit") break;
+        if (!connection) {
+            auto again = Connection::open(socket);
+            if (!again) {
+                worst = fail(again.error());
+                continue;
+            }
+            connection.emplace(*std::move(again));
+        }
+        const auto status = ask(*connection, *line, json);
+        if (!status) connection.reset();
+        worst = std::max(worst, status ? *status : fail(status.error()));
+        std::fflush(stdout);
+    }
+    if (input.terminal()) fmt::print("\n");
+    return input.terminal() ? 0 : worst;
 }
 
 }  // namespace
@@ -94,15 +157,19 @@ int main(int argc, char** argv) {
     CLI::App app(weft::kUsage);
     app.name("weftctl");
     app.set_version_flag("--version", "weftctl " WEFT_VERSION);
-    app.add_option("-s,--socket", socket, "weftd's control socket")->capture_default_str();
+    app.add_option("-s,--socket", socket, "weftd's control socket")->capture_default_str()->take_last();
     app.add_flag("--json", json, "JSON, one object a line, from what has it: show, plan, explain, ready");
     app.prefix_command();  // `ready --bgp` is a word of the command
     app.add_option("command", words, "The command");
-    CLI11_PARSE(app, argc, argv);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& wrong) {
+        return app.exit(wrong) == 0 ? 0 : 1;
+    }
     for (const std::string& word : app.remaining()) words.push_back(word);
     if (!words.empty() && words.back() == "--json") {
         json = true;
         words.pop_back();
     }
-    return weft::one_shot(socket, weft::joined(words), json);
+    return words.empty() ? weft::interactive(socket, json) : weft::one_shot(socket, weft::line_of(words), json);
 }

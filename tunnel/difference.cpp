@@ -1,17 +1,16 @@
 #include "tunnel/difference.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 namespace weft {
 namespace {
 
-// Keys are compared as the kernel compares them; plain memcmp, because at 20,000 routes the generic comparison of
-// nested aggregates is most of what a difference costs.
+int sign(std::strong_ordering order) {
+    return order < 0 ? -1 : order > 0 ? 1 : 0;
+}
 int order(const Address& a, const Address& b) {
-    if (a.family != b.family) return a.family < b.family ? -1 : 1;
-    return std::memcmp(a.bytes.data(), b.bytes.data(), a.bytes.size());
+    return sign(a <=> b);
 }
 int order(const Route& a, const Route& b) {
     if (const int by_address = order(a.destination.address, b.destination.address)) return by_address;
@@ -28,7 +27,7 @@ int order(const Neighbour& a, const Neighbour& b) {
 }
 int order(const FdbEntry& a, const FdbEntry& b) {
     if (a.device != b.device) return a.device < b.device ? -1 : 1;
-    return std::memcmp(a.mac.bytes.data(), b.mac.bytes.data(), a.mac.bytes.size());
+    return sign(a.mac <=> b.mac);
 }
 int order(const Sysctl& a, const Sysctl& b) {
     return a.path.compare(b.path);

@@ -28,7 +28,11 @@ struct Failure {
     std::size_t change = 0;
     int error = 0;
     std::string message;
+    std::string waits_for{};  ///< "device NAME": not refused, only impossible before that device is there
 };
+
+/// What a person is told of them: a device that cannot be made is one line, however many routes wait for it.
+std::vector<std::string> messages_of(std::span<const Failure> failures);
 
 /// What the last `route_get` found: the kernel's own answer to "where would a packet to this address go".
 struct Lookup {

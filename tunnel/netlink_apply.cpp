@@ -84,6 +84,12 @@ class Application {
             fail(at_, error,
                  fmt::format("cannot write {} to /proc/sys/net/{}: {}", setting.value, setting.path,
                              Outcome{error, {}}.words()));
+            // A device's own setting, PROTOCOL/conf/DEVICE/..., is missing with the device.
+            const std::size_t device = setting.path.find("/conf/");
+            if (error == ENOENT && device != std::string::npos) {
+                const std::string rest = setting.path.substr(device + 6);
+                failures_.back().waits_for = "device " + rest.substr(0, rest.find('/'));
+            }
         }
     }
 
@@ -147,6 +153,7 @@ class Application {
         if (roles_.index(device) != 0) return true;
         if (verb != Verb::remove) {
             fail(at_, ENODEV, fmt::format("{}: waits for {}", to_string(changes_[at_]), missing(device)));
+            failures_.back().waits_for = missing(device);
         }
         return false;
     }

@@ -155,6 +155,16 @@ Result<RawRoute> get_route(Socket& socket, const Address& destination, bool fib_
     const Outcome outcome = socket.request(request, [&](const Message& message) {
         if (message.header.nlmsg_type == RTM_NEWROUTE) found = parse_route(message);
     });
+    // Routes that drop packets are answered with their error instead of themselves (fib_props, ip6_rt_type_to_error).
+    const auto dropping = [&](std::uint8_t type) {
+        RawRoute route;
+        route.destination = host_prefix(destination);
+        route.type = type;
+        return route;
+    };
+    if (outcome.error == EINVAL) return dropping(RTN_BLACKHOLE);
+    if (outcome.error == EHOSTUNREACH) return dropping(RTN_UNREACHABLE);
+    if (outcome.error == EACCES) return dropping(RTN_PROHIBIT);
     if (!outcome.ok()) return Error{fmt::format("route to {}: {}", to_string(destination), outcome.words())};
     if (!found) return Error{fmt::format("route to {}: no answer", to_string(destination))};
     return *found;

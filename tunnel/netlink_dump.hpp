@@ -30,7 +30,7 @@ Outcome dump_nexthops(Socket& socket, std::vector<RawNexthop>& nexthops);
 /// Neighbours (of both families) or forwarding entries on one device.
 Outcome dump_neighbours(Socket& socket, std::uint32_t link, bool bridge, std::vector<RawNeighbour>& entries);
 
-/// Where a packet to `destination` goes.
+/// Where a packet to `destination` goes. A route that drops packets is an answer too: its type tells, it has no device.
 Result<RawRoute> get_route(Socket& socket, const Address& destination, bool fib_match);
 
 /// The device that carries `own`. When that is a loopback or dummy device, which carries no packets (an address that

@@ -113,7 +113,7 @@ Result<Lookup> NetlinkKernel::lookup(const Address& destination) {
     }
     // The second question is about the route itself instead of the way one packet would take.
     const auto match = netlink::get_route(state_->requests, destination, true);
-    if (match) {
+    if (match && !found.device.empty()) {
         found.match = match->destination;
         found.protocol = match->protocol;
         found.metric = match->metric;

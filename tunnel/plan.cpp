@@ -63,7 +63,8 @@ std::string obstacle_to_vxlan(const PlanInput& input, const Node* self, Family f
     const auto ip = name_of(family);
     if (self == nullptr) return fmt::format("this node, '{}', is not in the cluster", input.node);
     if (!host.can.vxlan) {
-        return "this kernel has no vxlan module: install it, or use a kernel that has it (CONFIG_VXLAN)";
+        return "this kernel has no vxlan module: install it, or use a kernel that has it (CONFIG_VXLAN), and restart "
+               "weftd";
     }
     if (family == Family::v6 && !host.can.ipv6) return "this kernel has no IPv6: enable it to use IPv6 VXLAN pools";
     if (family == Family::v6 && host.kernel < kFirstVxlan6) {
@@ -123,7 +124,7 @@ Verdict judge(const Here& here, const Pool* pool, const Block& block) {
     if (!vtep) return {.path = Path::withheld, .why = Why::no_peer_tunnel, .via = {}};
     const Why why = pool->vxlan == Encapsulate::always ? Why::always : Why::other_subnet;
     // The tunnel address as a block of its own: it is on the link, there is no gateway to it but itself.
-    if (block.cidr == host_prefix(*vtep)) {
+    if (block.cidr.is_host() && block.cidr.address == *vtep) {
         return {.path = Path::vxlan, .why = why, .via = {.device = vxlan_device(family), .gateway = {}}};
     }
     return {.path = Path::vxlan, .why = why, .via = {.device = vxlan_device(family), .gateway = *vtep, .onlink = true}};
@@ -198,17 +199,18 @@ void plan_vxlan_device(const Here& here, Family family, Plan& plan) {
     const VxlanSettings& settings = here.input.cluster.vxlan;
     const Underlay& underlay = *here.input.host.underlay(family);
     const std::uint32_t overhead = family == Family::v4 ? kVxlanOverhead4 : kVxlanOverhead6;
-    VxlanDevice device{.role = vxlan_device(family),
-                       .name = settings.device(family),
-                       .vni = settings.vni,
-                       .port = settings.port,
-                       .local = here.self->address(family)->address,
-                       .parent = under_device(family),
-                       .mac = here.self->mac(family),
-                       .mtu = tunnel_mtu(settings.mtu_of(family), underlay, overhead, settings.device(family), plan.problems),
-                       .learning = false,
-                       .up = true,
-                       .address = *here.self->vxlan(family)};
+    VxlanDevice device{
+        .role = vxlan_device(family),
+        .name = settings.device(family),
+        .vni = settings.vni,
+        .port = settings.port,
+        .local = here.self->address(family)->address,
+        .parent = under_device(family),
+        .mac = here.self->mac(family),
+        .mtu = tunnel_mtu(settings.mtu_of(family), underlay, overhead, settings.device(family), plan.problems),
+        .learning = false,
+        .up = true,
+        .address = *here.self->vxlan(family)};
     if (family == Family::v6 && device.mtu < kIpv6LeastMtu) {
         plan.problems.push_back(
             {.object = fmt::format("device {}", device.name),
@@ -303,11 +305,17 @@ void name_unserved_pools(const Here& here, Plan& plan) {
     }
 }
 
+/// What follows the cluster's order mostly has its own already.
+template <class T>
+void sort_unless_sorted(std::vector<T>& values) {
+    if (!std::is_sorted(values.begin(), values.end())) std::sort(values.begin(), values.end());
+}
+
 void sort_and_check(Plan& plan) {
     Desired& desired = plan.desired;
     std::sort(desired.sysctls.begin(), desired.sysctls.end());
     desired.sysctls.erase(std::unique(desired.sysctls.begin(), desired.sysctls.end()), desired.sysctls.end());
-    std::sort(desired.neighbours.begin(), desired.neighbours.end());
+    sort_unless_sorted(desired.neighbours);
     keep_first(
         desired.neighbours,
         [](const Neighbour& a, const Neighbour& b) { return a.device == b.device && a.address == b.address; },
@@ -316,9 +324,7 @@ void sort_and_check(Plan& plan) {
     keep_first(
         desired.fdb, [](const FdbEntry& a, const FdbEntry& b) { return a.device == b.device && a.mac == b.mac; },
         "VTEP MAC address", plan.problems);
-    if (!std::is_sorted(desired.routes.begin(), desired.routes.end())) {
-        std::sort(desired.routes.begin(), desired.routes.end());
-    }
+    sort_unless_sorted(desired.routes);
     keep_first(
         desired.routes,
         [](const Route& a, const Route& b) { return a.destination == b.destination && a.metric == b.metric; }, "route",
@@ -371,8 +377,10 @@ Plan plan(const PlanInput& input) {
     for (const Family family : kFamilies) {
         if (!any_pool(input.cluster, family, &Pool::vxlan)) continue;
         if (!at.obstacle(family).empty()) {
-            plan.problems.push_back(
-                {.object = fmt::format("{} VXLAN", name_of(family)), .text = at.obstacle(family), .unready = true});
+            // What is missing for both families is said once.
+            const std::string object = input.host.can.vxlan ? fmt::format("{} VXLAN", name_of(family)) : "VXLAN";
+            const Problem problem{.object = object, .text = at.obstacle(family), .unready = true};
+            if (plan.problems.empty() || !(plan.problems.back() == problem)) plan.problems.push_back(problem);
             continue;
         }
         plan_vxlan_device(at, family, plan);

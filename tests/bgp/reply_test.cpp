@@ -157,6 +157,15 @@ TEST(BirdSessions, AreReadWhateverTheTimeFormatAndOrder) {
     }
 }
 
+TEST(BirdSessions, ATimeBeyondTheClocksEndIsNone) {
+    for (const char* time : {"41795381900", "9223372037", "99999999999999999999"}) {
+        const auto sessions =
+            sessions_of(reply_in(fmt::format("1002-Mesh_10_0_0_2 BGP --- up {} Established\n0000 \n", time)), {});
+        ASSERT_EQ(sessions.size(), 1U) << time;
+        EXPECT_EQ(sessions[0].since, std::chrono::system_clock::time_point{}) << time;
+    }
+}
+
 TEST(BirdSessions, OfNamesThatWeftDoesNotGiveAreNobodysBusiness) {
     const auto sessions = sessions_of(reply_in("1002-uplink1 BGP --- up 1795381900 Established\n"
                                                " my_peer BGP --- up 1795381900 Established\n"

@@ -68,7 +68,9 @@ class ResourcesTest : public testing::Test {
     }
     std::string troubles() const {
         std::string all;
-        for (const ObjectTrouble& trouble : held_.troubles()) all += to_string(trouble) + "\n";
+        std::vector<ObjectTrouble> troubles = held_.troubles();
+        static_cast<void>(held_.cluster(&troubles));
+        for (const ObjectTrouble& trouble : troubles) all += to_string(trouble) + "\n";
         return all;
     }
 };

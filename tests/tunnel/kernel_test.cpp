@@ -157,6 +157,16 @@ TEST_F(KernelTest, a_lookup_tells_where_a_packet_goes_and_which_route_says_so) {
     EXPECT_FALSE(kernel_->lookup(address("198.51.100.1")));
 }
 
+TEST_F(KernelTest, a_lookup_names_the_type_of_a_route_that_drops_packets) {
+    for (const char* type : {"blackhole", "unreachable", "prohibit"}) {
+        ASSERT_TRUE(run(std::string("ip route replace ") + type + " 203.0.113.0/24"));
+        const auto found = kernel_->lookup(address("203.0.113.7"));
+        ASSERT_TRUE(found) << found.error().message;
+        EXPECT_EQ(found->type, type);
+        EXPECT_EQ(found->device, "");
+    }
+}
+
 struct Fault {
     const char* name;
     const char* command;

@@ -1,4 +1,6 @@
 """A file that changes under running nodes: traffic follows, nothing stale stays."""
+import os
+
 from weftlab.kernel import Monitor
 from weftlab.lab import becomes, eventually, pools
 
@@ -51,6 +53,8 @@ def a_block_moves_to_another_node(lab):
     for family, block, device in ((4, '10.65.1.0/26', 'vxlan.calico'), (6, 'fd00:65::100/122', 'vxlan-v6.calico')):
         eventually(lambda: [r['dev'] for r in a.kernel.routes(family, dst=block)] == [device], f'{block} through {device}')
         becomes(lambda: [r['type'] for r in c.kernel.routes(family, dst=block)], ['blackhole'], f'{block} is now local to c')
+    for node in (a, c):
+        becomes(lambda: _mentions(node, '192.0.2.12', '2001:db8::12'), [], f'{node} has no path to b, which has no block')
 
 
 def a_node_changes_its_address(lab):
@@ -113,6 +117,36 @@ def a_restart_writes_nothing(lab):
         lab.pause(0.5)
         assert monitor.events() == [], monitor.events()
     assert a.kernel.snapshot() == before
+
+
+def a_file_is_checked_without_being_used(lab):
+    a = lab.node('a')
+    before = a.kernel.snapshot()
+    for text, status, words in ((lab.config(POOLS), 0, ''), ('pool 10.65.0.0/16 { vxlan sometimes; }', 1, ':1:26: ')):
+        a.write(text)
+        done = a.run(lab.program('weftd'), '-p', '-c', a.config_file, check=False)
+        assert (done.returncode, done.stdout) == (status, ''), done
+        assert words in done.stderr and bool(words) == bool(done.stderr), done.stderr
+    assert a.weftd_fails()[0] == 1, 'it does not start with a broken file'
+    assert a.kernel.snapshot() == before
+
+
+def the_installed_configuration_starts_and_touches_nothing(lab):
+    a = lab.node('a')
+    before = a.kernel.snapshot()
+    with open('/run/lab/source/packaging/etc/weft.conf') as file:
+        lab.start(file.read())
+    eventually(a.ready, 'a lone node with nothing to do is ready')
+    assert a.kernel.snapshot() == before
+
+
+def the_command_lines_socket_wins(lab):
+    a = lab.node('a')
+    lab.node('c')
+    a.write(lab.config(POOLS + 'control { socket "/run/weft/files.ctl"; }\n'))
+    a.start('-s', '/run/weft/lines.ctl')
+    eventually(lambda: a.weftctl('-s', '/run/weft/lines.ctl', 'ready'), 'it answers there')
+    assert os.listdir(f'{a.directory}/run') == ['lines.ctl']
 
 
 def stopped_daemons_leave_the_routes(lab):

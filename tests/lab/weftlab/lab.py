@@ -69,6 +69,9 @@ class Lab:
         self.nodes = {}
         self.underlay = None
         self.underlay_mtu = underlay_mtu
+        self.say = print
+        self.here = False  # in namespaces of the machine's own kernel, not in User Mode Linux
+        self.visitors = False
         shutil.rmtree('/run/lab/nodes', ignore_errors=True)
 
     def __enter__(self):
@@ -164,6 +167,14 @@ class Lab:
     def traffic(self, pairs=None, family=4, milliseconds=1.0):
         """A steady stream between workloads: `with lab.traffic() as t: ...` and then t.lost() == {}."""
         return Traffic(self.program('weft-probe'), pairs or self.pairs(), family, milliseconds)
+
+    def visit(self, node, words):
+        """With --shell: says `words`, gives the user a shell on this node and waits until it is left."""
+        if not self.visitors:
+            return
+        self.say(words)
+        self.say(f'VISIT {node.process.pid}')
+        eventually(lambda: os.path.exists('/run/lab/host/visited'), 'the end of the visit', float('inf'))
 
     def evidence(self):
         """What an engineer wants to see when a scenario failed."""

@@ -32,6 +32,8 @@ def run(name, scenario, job, report):
     started = time.monotonic()
     with Lab('/run/lab/bin', job['arguments']) as lab:
         lab.say = report.line
+        lab.here = job['here']
+        lab.visitors = job['shell']
         try:
             scenario(lab)
             report.line(f'ok {name} {time.monotonic() - started:.1f} s')

@@ -54,6 +54,8 @@ def classify(node, data, port):
         return None
     source, destination, protocol, payload, fragment, size = outer
     kind, inner = 'plain', None
+    if ipaddress.ip_address(destination).is_multicast:  # MLD reports, mostly
+        return None
     if protocol == 4:
         kind, inner = 'ipip', _ip(payload)
     elif protocol == 17 and len(payload) >= 30 and struct.unpack('!H', payload[2:4])[0] == port:
@@ -123,7 +125,14 @@ class Watch:
 
     def between(self, one, other, kind=None):
         """How many packets of `kind` nodes `one` and `other` exchanged, both directions, by workload or node address."""
+        return sum(self._between(one, other, kind).values())
+
+    def bytes_between(self, one, other, kind=None):
+        """The same in bytes of the outermost IP packets."""
+        return sum(p.size * n for p, n in self._between(one, other, kind).items())
+
+    def _between(self, one, other, kind):
         wanted = {'kind': kind} if kind else {}
-        ends = [(one, other), (other, one)]
-        return sum(n for source, target in ends for p, n in self.packets(node=source.name, **wanted).items()
-                   if target.owns(p.destination) or target.owns(p.inner_destination))
+        return {p: n for source, target in ((one, other), (other, one))
+                for p, n in self.packets(node=source.name, **wanted).items()
+                if target.owns(p.destination) or target.owns(p.inner_destination)}

@@ -1,0 +1,420 @@
+#include <utility>
+
+#include "conf/registrar.hpp"
+
+#include <fmt/format.h>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <algorithm>
+#include <random>
+
+#include <nlohmann/json.hpp>
+
+#include "conf/json.hpp"
+
+namespace weft {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using std::chrono::steady_clock;
+
+namespace {
+
+constexpr std::size_t kMostOperations = 100;  ///< in a transaction; etcd takes 128
+constexpr unsigned kMostRounds = 3'000;       ///< reads and changes before it pauses
+constexpr std::chrono::milliseconds kFirstPause{200};
+constexpr std::chrono::milliseconds kLongestPause{30'000};
+
+std::int64_t now_nanoseconds() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+/// The reads that a view begins with.
+EtcdTransaction first_reads(const std::string& node) {
+    EtcdTransaction reads;
+    for (std::string& key : registration_keys(node)) reads.then.push_back(read(std::move(key)));
+    for (std::string& prefix : registration_prefixes(node)) reads.then.push_back(read_prefix(std::move(prefix)));
+    reads.then.push_back(read_prefix(alive_keys(node)));
+    return reads;
+}
+
+StoreView first_view(const std::string& node, const EtcdTransacted& found) {
+    StoreView view;
+    for (const EtcdKeyValue& kv : found.read) view.there[kv.key] = kv;
+    for (const std::string& key : registration_keys(node)) {
+        if (!view.there.contains(key)) view.absent.insert(key);
+    }
+    return view;
+}
+
+/// What a step asks for, as far as one transaction goes.
+EtcdTransaction further_reads(const RegistrationStep& step) {
+    EtcdTransaction reads;
+    for (const std::string& key : step.read) {
+        if (reads.then.size() < kMostOperations) reads.then.push_back(read(key));
+    }
+    for (const std::string& key : step.probe) {
+        if (reads.then.size() < kMostOperations) reads.then.push_back(probe(key));
+    }
+    return reads;
+}
+
+void extend(StoreView& view, const EtcdTransaction& reads, const EtcdTransacted& found) {
+    std::map<std::string, const EtcdKeyValue*> by_key;
+    for (const EtcdKeyValue& kv : found.read) by_key[kv.key] = &kv;
+    for (const EtcdOperation& operation : reads.then) {
+        const auto kv = by_key.find(operation.key);
+        if (kv == by_key.end()) {
+            view.absent.insert(operation.key);
+        } else if (operation.kind == EtcdOperation::Kind::probe) {
+            view.taken.insert(operation.key);
+        } else {
+            view.there[operation.key] = *kv->second;
+        }
+    }
+}
+
+/// A sign of life, in words.
+std::string rival_words(const EtcdKeyValue& sign, const std::string& node, bool older) {
+    const auto object = parse_json(sign.value);
+    const auto text = [&](const char* name) {
+        if (!object || !object->is_object()) return std::string("?");
+        const auto found = object->find(name);
+        return found != object->end() && found->is_string() ? shown(found->get<std::string>()) : std::string("?");
+    };
+    return fmt::format("another weftd runs as node {}, at {} since {}: {}; give one of them another 'hostname'", node,
+                       text("address"), text("since"),
+                       older ? "it was first, so this one writes nothing" : "it came later, and writes nothing");
+}
+
+}  // namespace
+
+std::string alive_keys(const std::string& node) {
+    return fmt::format("/calico/weft/v1/alive/{}/", node);
+}
+
+std::string random_uuid() {
+    std::random_device random;
+    const auto bits = [&](std::uint32_t mask) { return static_cast<std::uint32_t>(random()) & mask; };
+    return fmt::format("{:08x}-{:04x}-4{:03x}-{:04x}-{:08x}{:04x}", bits(0xFFFFFFFF), bits(0xFFFF), bits(0xFFF),
+                       0x8000U | bits(0x3FFF), bits(0xFFFFFFFF), bits(0xFFFF));
+}
+
+struct Registrar::Implementation : std::enable_shared_from_this<Registrar::Implementation> {
+    Implementation(EtcdClient& owner, Options wanted, Told to)
+        : client(owner),
+          options(std::move(wanted)),
+          told(std::move(to)),
+          again(owner.io()),
+          life(owner.io()),
+          since(rfc3339(now_nanoseconds())) {
+        wish.node = options.node;
+        wish.uid = random_uuid();
+    }
+
+    template <class Step>
+    auto still(Step step) {
+        return [weak = weak_from_this(), step = std::move(step)](auto&&... rest) {
+            const auto self = weak.lock();
+            if (self && !self->over) step(*self, std::forward<decltype(rest)>(rest)...);
+        };
+    }
+    void after(asio::steady_timer& timer, std::chrono::milliseconds pause, void (Implementation::*then)()) {
+        timer.expires_after(pause);
+        timer.async_wait(still([then](Implementation& self, const error_code& stopped) {
+            if (!stopped) (self.*then)();
+        }));
+    }
+
+    // The sign of life
+
+    std::string alive_key() const { return alive_keys(options.node) + options.instance; }
+
+    void live() {
+        after(life, std::chrono::duration_cast<std::chrono::milliseconds>(options.life) / 3, &Implementation::live);
+        if (lease == 0) return grant();
+        client.keep_lease(lease, still([](Implementation& self, const Result<std::int64_t>& seconds) {
+                              if (seconds && *seconds == 0) self.grant();
+                          }));
+    }
+
+    void grant() {
+        lease = 0;
+        client.grant_lease(options.life, still([](Implementation& self, const Result<std::int64_t>& granted) {
+                               if (!granted) return;  // the next time
+                               self.lease = *granted;
+                               self.sign();
+                           }));
+    }
+
+    void sign() {
+        if (lease == 0) return;
+        const auto& address = wish.address4 ? wish.address4 : wish.address6;
+        const nlohmann::json value{{"address", address ? to_string(*address) : "no address"}, {"since", since}};
+        client.transact({.compares = {}, .then = {put(alive_key(), value.dump(), lease)}, .otherwise = {}},
+                        still([](Implementation& self, const Result<EtcdTransacted>& done) {
+                            if (done) self.look();
+                        }));
+    }
+
+    /// Whether another of this name has been there for longer. One that was there before this one's sign counts as
+    /// first.
+    bool rivalled(const StoreView& view) {
+        const EtcdKeyValue* const own = view.find(alive_key());
+        status.rival.clear();
+        bool first = false;
+        const std::string prefix = alive_keys(options.node);
+        for (auto at = view.there.lower_bound(prefix); at != view.there.end() && at->first.starts_with(prefix); ++at) {
+            if (at->first == alive_key()) continue;
+            const bool older = own == nullptr || at->second.create_revision < own->create_revision;
+            if (status.rival.empty() || older) status.rival = rival_words(at->second, options.node, older);
+            first = first || older;
+        }
+        return first;
+    }
+
+    // Looking and writing
+
+    void look() {
+        if (!started || held) return;
+        if (busy) {
+            dirty = true;
+            return;
+        }
+        busy = true;
+        dirty = false;
+        rounds = 0;
+        again.cancel();
+        begin();
+    }
+
+    void begin() {
+        client.transact(first_reads(options.node), still([](Implementation& self, Result<EtcdTransacted> found) {
+                            if (!found) return self.failed(found.error().message);
+                            self.view = first_view(self.options.node, *found);
+                            self.decide();
+                        }));
+    }
+
+    void decide() {
+        if (held) return pause({}, options.audit);
+        if (++rounds > kMostRounds) return failed("the store changes faster than this node can register");
+        if (rivalled(view)) {
+            status.lacks.clear();
+            status.settled = false;
+            return pause({}, options.audit);
+        }
+        wish.now = now_nanoseconds();
+        wish.release = releasing_since && steady_clock::now() - *releasing_since >= options.release_after;
+        RegistrationStep step = next_step(wish, view);
+        if (!step.read.empty() || !step.probe.empty()) return read_more(step);
+        if (step.change) return write(*step.change, step.what);
+        settled(step);
+    }
+
+    void read_more(const RegistrationStep& step) {
+        EtcdTransaction reads = further_reads(step);
+        client.transact(reads, still([reads](Implementation& self, Result<EtcdTransacted> found) {
+                            if (!found) return self.failed(found.error().message);
+                            extend(self.view, reads, *found);
+                            self.decide();
+                        }));
+    }
+
+    void write(const EtcdTransaction& transaction, const std::string& what) {
+        client.transact(transaction, still([what](Implementation& self, const Result<EtcdTransacted>& done) {
+                            if (!done) return self.failed(done.error().message);
+                            if (!done->succeeded) return self.refused();
+                            self.refusals = 0;
+                            ++self.status.changes;
+                            const auto tell = self.told.done;
+                            if (tell) tell(what);
+                            if (!self.over) self.begin();
+                        }));
+    }
+
+    /// Others write the same: after a few times not at the same moment.
+    void refused() {
+        ++status.conflicts;
+        if (++refusals < 3) return begin();
+        after(again, pause_after(refusals - 2, std::chrono::milliseconds(10), std::chrono::milliseconds(1'000)),
+              &Implementation::begin);
+    }
+
+    void settled(const RegistrationStep& step) {
+        failures = 0;
+        status.settled = true;
+        status.lacks = step.lacks;
+        if (!wish.address4 && !wish.address6) {
+            status.lacks.insert(status.lacks.begin(), "this node has no address that others could reach it at");
+        }
+        status.addresses = registered_addresses(view, options.node);
+        if (!step.releases) releasing_since.reset();
+        if (step.releases && !releasing_since) releasing_since = steady_clock::now();
+        std::chrono::milliseconds next = pause_after(1, options.audit, options.audit);
+        if (releasing_since) {
+            const auto left = *releasing_since + options.release_after - steady_clock::now();
+            next = std::min(next,
+                            std::max(std::chrono::milliseconds(1), std::chrono::ceil<std::chrono::milliseconds>(left)));
+        }
+        pause({}, next);
+    }
+
+    void failed(const std::string& why) {
+        status.settled = false;
+        pause(why, pause_after(++failures, kFirstPause, kLongestPause));
+    }
+
+    void pause(const std::string& trouble, std::chrono::milliseconds next) {
+        busy = false;
+        refusals = 0;
+        view = {};
+        status.trouble = trouble;
+        if (!held) after(again, next, &Implementation::look);
+        const bool looked_meanwhile = std::exchange(dirty, false);
+        if (looked_meanwhile && trouble.empty()) look();
+        if (status == last_told) return;
+        last_told = status;
+        const auto tell = told.status;
+        if (tell) tell(last_told);
+    }
+
+    EtcdClient& client;
+    Options options;
+    Told told;
+    RegistrationWish wish;
+    Status status;
+    Status last_told;
+    StoreView view;
+    asio::steady_timer again;
+    asio::steady_timer life;
+    std::string since;
+    std::int64_t lease = 0;  ///< 0: none
+    bool started = false;
+    bool held = false;
+    bool busy = false;
+    bool dirty = false;  ///< something changed while busy
+    bool over = false;
+    unsigned rounds = 0;
+    unsigned refusals = 0;  ///< in a row
+    unsigned failures = 0;  ///< in a row
+    std::optional<steady_clock::time_point> releasing_since;
+};
+
+Registrar::Registrar(EtcdClient& client, Options options, Told told)
+    : implementation_(std::make_shared<Implementation>(client, std::move(options), std::move(told))) {}
+
+Registrar::~Registrar() {
+    implementation_->over = true;
+    implementation_->again.cancel();
+    implementation_->life.cancel();
+}
+
+void Registrar::set_addresses(std::optional<InterfaceAddress> address4, std::optional<InterfaceAddress> address6) {
+    auto& self = *implementation_;
+    if (self.started && self.wish.address4 == address4 && self.wish.address6 == address6) return;
+    self.wish.address4 = address4;
+    self.wish.address6 = address6;
+    if (std::exchange(self.started, true)) return self.lease == 0 ? self.look() : self.sign();
+    self.live();  // looks when it has signed
+    self.look();
+}
+
+void Registrar::look() {
+    implementation_->look();
+}
+
+void Registrar::hold(bool held) {
+    auto& self = *implementation_;
+    if (self.held == held) return;
+    self.held = held;
+    if (held) self.again.cancel();
+    if (!held) self.look();
+}
+
+const Registrar::Status& Registrar::status() const {
+    return implementation_->status;
+}
+
+namespace {
+
+/// remove_node on its way; it keeps itself while requests are under way.
+struct NodeRemoval : std::enable_shared_from_this<NodeRemoval> {
+    NodeRemoval(EtcdClient& with, std::string name, std::function<void(Result<std::vector<std::string>>)> tell)
+        : client(with), node(std::move(name)), done(std::move(tell)) {}
+
+    void begin() {
+        std::vector<std::string> prefixes = registration_prefixes(node);
+        prefixes.emplace_back(kBlockKeys4);
+        prefixes.emplace_back(kBlockKeys6);
+        prefixes.push_back(alive_keys(node));
+        client.read(prefixes, [self = shared_from_this()](Result<EtcdSnapshot> all) {
+            if (!all) return self->done(all.error());
+            self->view = {};
+            for (EtcdKeyValue& kv : all->kvs) self->view.there[kv.key] = std::move(kv);
+            self->read_keys();
+        });
+    }
+
+    void read_keys() {
+        EtcdTransaction reads;
+        for (std::string& key : registration_keys(node)) reads.then.push_back(read(std::move(key)));
+        further(reads);
+    }
+
+    void further(const EtcdTransaction& reads) {
+        client.transact(reads, [self = shared_from_this(), reads](Result<EtcdTransacted> found) {
+            if (!found) return self->done(found.error());
+            extend(self->view, reads, *found);
+            self->decide();
+        });
+    }
+
+    void decide() {
+        const std::string prefix = alive_keys(node);
+        const auto sign = view.there.lower_bound(prefix);
+        if (sign != view.there.end() && sign->first.starts_with(prefix)) {
+            return done(
+                Error{fmt::format("node {} lives: its weftd was heard of less than two minutes ago; stop it there "
+                                  "first, or wait",
+                                  node)});
+        }
+        const RegistrationStep step = next_removal(node, view);
+        if (!step.read.empty()) return further(further_reads(step));
+        if (step.change) return write(*step.change, step.what);
+        if (words.empty() && step.lacks.empty()) {
+            return done(Error{fmt::format("the store knows no node {}: 'weftctl show nodes' lists them", node)});
+        }
+        words.insert(words.end(), step.lacks.begin(), step.lacks.end());
+        done(std::move(words));
+    }
+
+    void write(const EtcdTransaction& transaction, const std::string& what) {
+        client.transact(transaction, [self = shared_from_this(), what](const Result<EtcdTransacted>& written) {
+            if (!written) return self->done(written.error());
+            if (written->succeeded) self->words.push_back(what);
+            if (!written->succeeded && ++self->refusals > 100) {
+                return self->done(
+                    Error{fmt::format("node {}: its blocks change all the time: is it really gone?", self->node)});
+            }
+            self->begin();
+        });
+    }
+
+    EtcdClient& client;
+    std::string node;
+    std::function<void(Result<std::vector<std::string>>)> done;
+    StoreView view;
+    std::vector<std::string> words;
+    unsigned refusals = 0;
+};
+
+}  // namespace
+
+void remove_node(EtcdClient& client, std::string node, std::function<void(Result<std::vector<std::string>>)> done) {
+    std::make_shared<NodeRemoval>(client, std::move(node), std::move(done))->begin();
+}
+
+}  // namespace weft
