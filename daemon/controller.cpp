@@ -184,11 +184,13 @@ void Controller::take_cluster() {
 
 void Controller::source_followed() {
     const Backend before = state_.backend();
+    const Scope watched = scope();
     take_cluster();
     if (state_.backend() != before) {
         spdlog::info("calico_backend {} ({})", to_string(state_.backend()), to_string(state_.config.backend.origin));
     }
-    observed_stale_ = true;  // devices may have other names or parents, this node another address
+    // With the same devices and addresses to look at, what was observed is still what there is.
+    if (scope() != watched) observed_stale_ = true;
     reconcile_soon(state_.source.status.name);
 }
 

@@ -10,7 +10,7 @@ namespace {
 
 Cluster cluster(int nodes, int pools, int blocks) {
     Cluster made;
-    for (int i = 0; i < nodes; ++i) made.nodes.push_back({.name = fmt::format("n{}", i)});
+    for (int i = 0; i < nodes; ++i) made.nodes.emplace_back().name = fmt::format("n{}", i);
     for (int i = 0; i < pools; ++i) {
         made.pools.push_back({.cidr = *parse_prefix(fmt::format("10.{}.0.0/16", i)), .block_size = 26});
     }

@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "conf/json.hpp"
+
 namespace weft {
 namespace {
 
