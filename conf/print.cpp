@@ -79,7 +79,13 @@ class Printer {
     }
 
     void print(const StaticSource&) { line("source static;"); }
-    void print(const DirectorySource& source) { line("source directory \"{}\";", source.path); }
+    void print(const DirectorySource& source) {
+        if (source.hold == kDefaultHold) {
+            line("source directory \"{}\";", source.path);
+        } else {
+            line("source directory \"{}\" {{ hold {} ms; }}", source.path, source.hold.count());
+        }
+    }
     void print(const EtcdSource& source) {
         line("source etcd {{");
         for (const std::string& endpoint : source.endpoints) line("    endpoint \"{}\";", endpoint);
@@ -88,6 +94,7 @@ class Printer {
         if (!source.key.empty()) line("    key \"{}\";", source.key);
         if (!source.user.empty()) line("    user \"{}\";", source.user);
         if (!source.password.empty()) line("    password \"{}\";", source.password);
+        if (source.hold != kDefaultHold) line("    hold {} ms;", source.hold.count());
         line("    register {};", yes(source.register_node));
         line("    address {};", method(source.address));
         line("}}");

@@ -586,14 +586,19 @@ void Reader::protocol_ipip(const Statement& statement) {
 void Reader::source(Words& words, const Statement& statement) {
     const Place place = words.place();
     const std::string kind = words.one_of({"static", "directory", "etcd"});
-    if (kind != "etcd" && statement.has_block) throw Wrong{statement.end, "expected ';' here"};
+    if (kind == "static" && statement.has_block) throw Wrong{statement.end, "expected ';' here"};
     if (kind == "static") {
         set(config_.source, Source(StaticSource{}), place);
     } else if (kind == "directory") {
         const Place at = words.place();
         const std::string path = words.string("the directory's path in quotes");
         require(check_path(path), at);
-        set(config_.source, Source(DirectorySource{.path = path}), place);
+        words.end();
+        DirectorySource made{.path = path};
+        statements(statement.block, "source directory", {{"hold", false, false, [&](Words& in, const Statement&) {
+                                                              made.hold = in.duration("a time in seconds");
+                                                          }}});
+        set(config_.source, Source(std::move(made)), place);
     } else {
         if (!statement.has_block) throw Wrong{statement.end, "expected '{' here"};
         words.end();
@@ -612,21 +617,23 @@ void Reader::etcd(const Statement& statement, EtcdSource& made) {
             require(check_path(target), at);
         };
     };
-    statements(statement.block, "source etcd",
-               {{"endpoint", true, false,
-                 [&](Words& in, const Statement&) {
-                     const Place at = in.place();
-                     made.endpoints.push_back(in.string("a URL in quotes"));
-                     require(check_url(made.endpoints.back()), at);
-                 }},
-                {"ca", false, false, path(made.ca)},
-                {"certificate", false, false, path(made.certificate)},
-                {"key", false, false, path(made.key)},
-                {"user", false, false, [&](Words& in, const Statement&) { made.user = in.string("a name in quotes"); }},
-                {"password", false, false,
-                 [&](Words& in, const Statement&) { made.password = in.string("the password in quotes"); }},
-                {"register", false, false, [&](Words& in, const Statement&) { made.register_node = in.yes_or_no(); }},
-                {"address", false, false, [&](Words& in, const Statement&) { made.address = address_method(in); }}});
+    statements(
+        statement.block, "source etcd",
+        {{"endpoint", true, false,
+          [&](Words& in, const Statement&) {
+              const Place at = in.place();
+              made.endpoints.push_back(in.string("a URL in quotes"));
+              require(check_url(made.endpoints.back()), at);
+          }},
+         {"ca", false, false, path(made.ca)},
+         {"certificate", false, false, path(made.certificate)},
+         {"key", false, false, path(made.key)},
+         {"user", false, false, [&](Words& in, const Statement&) { made.user = in.string("a name in quotes"); }},
+         {"password", false, false,
+          [&](Words& in, const Statement&) { made.password = in.string("the password in quotes"); }},
+         {"register", false, false, [&](Words& in, const Statement&) { made.register_node = in.yes_or_no(); }},
+         {"hold", false, false, [&](Words& in, const Statement&) { made.hold = in.duration("a time in seconds"); }},
+         {"address", false, false, [&](Words& in, const Statement&) { made.address = address_method(in); }}});
     if (made.certificate.empty() != made.key.empty()) {
         throw Wrong{statement.words.front().place, "'certificate' and 'key' belong together: one of them is missing"};
     }

@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <random>
 
+#include <nlohmann/json.hpp>
+
 #include "conf/json.hpp"
 
 namespace weft {

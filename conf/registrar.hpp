@@ -30,7 +30,7 @@ class Registrar {
         std::chrono::milliseconds audit{60'000};          ///< looks again after so long, less up to a half by chance
         std::chrono::milliseconds release_after{30'000};  ///< a tunnel address no pool is for is kept so long, for
                                                           ///< others to move their traffic off it first
-        std::chrono::seconds life{90};  ///< a sign of life lasts so long; renewed at a third
+        std::chrono::seconds life{90};                    ///< a sign of life lasts so long; renewed at a third
     };
     struct Status {
         bool settled = false;            ///< all that can be had has been written

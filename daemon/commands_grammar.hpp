@@ -29,6 +29,7 @@ enum class CommandId : std::uint8_t {
     configure_timeout,  ///< as configure
     configure_confirm,
     configure_undo,
+    source_accept,
     plan,  ///< arguments: FILE or none
     explain,
     ready,

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "daemon/logging.hpp"
+#include "daemon/show.hpp"
 #include "daemon/supervisor.hpp"
 
 namespace weft {
@@ -25,13 +26,12 @@ std::string text_of(const std::vector<Diagnostic>& diagnostics, Severity severit
 
 /// What the language knows but this build does not serve yet; refused at start rather than ignored.
 Result<Done> honoured(const Config& config) {
-    if (std::holds_alternative<EtcdSource>(config.source.value)) {
-        return Error{fmt::format("{}: 'source etcd' is not in this build: use 'source static'",
-                                 to_string(config.source.origin))};
-    }
-    if (std::holds_alternative<DirectorySource>(config.source.value)) {
-        return Error{fmt::format("{}: 'source directory' is not in this build: use 'source static'",
-                                 to_string(config.source.origin))};
+    const auto* etcd = std::get_if<EtcdSource>(&config.source.value);
+    if (etcd != nullptr && etcd->register_node) {
+        return Error{
+            fmt::format("{}: 'register yes' is not in this build: leave it out, and let something else keep "
+                        "this node's object, blocks and tunnel addresses",
+                        to_string(config.source.origin))};
     }
     return Done{};
 }
@@ -73,6 +73,8 @@ Controller::Controller(boost::asio::io_context& io, Options options, Kernel& ker
       options_(std::move(options)),
       kernel_(kernel),
       bgp_(io, state_, kernel, [this] { update_phase(); }),
+      follower_(
+          io, state_, [this] { source_followed(); }, [this] { source_noted(); }),
       settle_(io),
       retry_(io),
       audit_(io),
@@ -105,13 +107,52 @@ Result<Controller::Running> Controller::load(const std::string& file) const {
 
 Result<Done> Controller::start() {
     auto first = load(options_.config_file);
+    if (first) {
+        recall(first->config.state_directory.value);
+    } else {
+        first = last_good(first.error());
+    }
     if (!first) return first.error();
     kernel_.watch([this](const Kernel::Notice& notice) { kernel_noticed(notice); });
     if (const auto adopted = adopt(*std::move(first)); !adopted) return adopted.error();
+    for (const std::string& trouble : {state_.source.configuration, state_.source.disk}) {
+        if (trouble.empty()) continue;
+        spdlog::error("{}", trouble);
+        state_.note(trouble, "start");
+    }
     spdlog::info("weftd {} runs node {} with {}, calico_backend {}", WEFT_VERSION, state_.node, state_.config_file,
                  to_string(state_.backend()));
     schedule_audit();
     return Done{};
+}
+
+Result<Controller::Running> Controller::last_good(const Error& broken) {
+    // As far as the file can be read it still says where the state directory is.
+    Loaded loaded = load_config(options_.config_file, options_.environment);
+    auto known = read_last_known(loaded.config.state_directory.value);
+    if (!known) return Error{fmt::format("{}\n{}", broken.message, known.error().message)};
+    if (!*known) return broken;
+    Running running{.file = options_.config_file, .config = (*known)->config, .warnings = {}};
+    for (const Diagnostic& found : complete_config(running.config, options_.environment)) {
+        if (found.severity == Severity::error) return broken;
+    }
+    if (options_.control_socket) running.config.control_socket.value = *options_.control_socket;
+    if (!honoured(running.config)) return broken;
+    state_.source.configuration =
+        fmt::format("{} is broken, so the configuration known since {} is run: {}", options_.config_file,
+                    time_text((*known)->since), broken.message.substr(0, broken.message.find('\n')));
+    ++state_.counters.errors["config"];
+    follower_.recall(*std::move(*known));
+    return running;
+}
+
+void Controller::recall(const std::string& state_directory) {
+    auto known = read_last_known(state_directory);
+    if (!known) {
+        state_.source.disk = known.error().message;
+    } else if (*known) {
+        follower_.recall(*std::move(*known));
+    }
 }
 
 /// Makes a verified configuration the running one. All that can refuse it comes before the first thing that changes.
@@ -124,10 +165,10 @@ Result<Done> Controller::adopt(Running next) {
     state_.config = std::move(next.config);
     state_.config_warnings = std::move(next.warnings);
     state_.config_loaded = true;
-    const Cluster before = std::exchange(state_.cluster, cluster_of(state_.config));
-    handover_.configured(before, state_.cluster);
     state_.node = state_.config.hostname.value;
-    state_.source_synced = true;
+    follower_.follow(state_.config, state_.cluster_known ? &state_.cluster : nullptr);
+    const Cluster before = take_cluster();
+    handover_.configured(before, state_.cluster);
     ++state_.counters.source_events;
     state_.last_reload = std::chrono::system_clock::now();
     state_.last_reload_result = "ok";
@@ -135,9 +176,42 @@ Result<Done> Controller::adopt(Running next) {
     cause_ = "configuration";
     retry_after_ = kFirstRetry;
     contention_.clear();
-    bgp_.cluster_changed();
-    reconcile();
+    if (state_.cluster_known) {
+        reconcile();
+    } else {
+        update_phase();
+    }
     return Done{};
+}
+
+Cluster Controller::take_cluster() {
+    state_.source_synced = state_.source.status.synced;
+    if (!follower_.knows()) return state_.cluster;
+    state_.cluster_known = true;
+    bgp_.cluster_changed();
+    return std::exchange(state_.cluster, follower_.cluster(state_.config));
+}
+
+void Controller::source_followed() {
+    const Backend before = state_.backend();
+    const Scope watched = scope();
+    const Cluster earlier = take_cluster();
+    // Nodes and blocks come and go all the time; what was answered before, and what drains, stays true then.
+    if (earlier.pools != state_.cluster.pools || earlier.vxlan != state_.cluster.vxlan ||
+        earlier.ipip != state_.cluster.ipip || state_.backend() != before) {
+        handover_.configured(earlier, state_.cluster);
+    }
+    if (state_.backend() != before) {
+        spdlog::info("calico_backend {} ({})", to_string(state_.backend()), to_string(state_.config.backend.origin));
+    }
+    // With the same devices and addresses to look at, what was observed is still what there is.
+    if (scope() != watched) observed_stale_ = true;
+    reconcile_soon(state_.source.status.name);
+}
+
+void Controller::source_noted() {
+    state_.source_synced = state_.source.status.synced;
+    update_phase();
 }
 
 Result<Done> Controller::configure(const std::optional<std::string>& file,
@@ -146,6 +220,7 @@ Result<Done> Controller::configure(const std::optional<std::string>& file,
     const std::string path = file.value_or(state_.config_file);
     Running before{.file = state_.config_file, .config = state_.config, .warnings = state_.config_warnings};
     auto next = load(path);
+    if (next) state_.source.configuration.clear();
     Result<Done> result = next ? adopt(*std::move(next)) : Result<Done>(next.error());
     notify_ready();
     if (!result) {
@@ -195,7 +270,9 @@ Result<Done> Controller::undo() {
 Result<Preview> Controller::preview(const std::optional<std::string>& file) {
     auto next = load(file.value_or(state_.config_file));
     if (!next) return next.error();
-    const Cluster cluster = cluster_of(next->config);
+    const auto previewed = follower_.preview(next->config);
+    if (!previewed) return previewed.error();
+    const Cluster& cluster = *previewed;
     const Scope scope = scope_of(next->config, cluster);
     const auto host = kernel_.host(scope);
     if (!host) return host.error();
@@ -216,6 +293,7 @@ Result<Lookup> Controller::lookup(const Address& destination) {
 
 void Controller::stop() {
     notify_stopping();
+    follower_.stop();
     spdlog::info("weftd stops; the kernel's routes and devices stay, so traffic goes on");
 }
 

@@ -16,6 +16,7 @@
 #include "daemon/actions.hpp"
 #include "daemon/bgp_side.hpp"
 #include "daemon/contention.hpp"
+#include "daemon/follower.hpp"
 #include "daemon/handover.hpp"
 #include "daemon/state.hpp"
 #include "tunnel/kernel.hpp"
@@ -51,6 +52,7 @@ class Controller final : public Actions {
     Result<std::string> check(const std::optional<std::string>& file) override;
     Result<Done> confirm() override;
     Result<Done> undo() override;
+    Result<Done> accept_source() override { return follower_.accept(); }
     Result<Preview> preview(const std::optional<std::string>& file) override;
     Result<Lookup> lookup(const Address& destination) override;
 
@@ -63,7 +65,14 @@ class Controller final : public Actions {
     };
 
     Result<Running> load(const std::string& file) const;
+    /// The last good configuration, where the file is broken at the start.
+    Result<Running> last_good(const Error& broken);
+    void recall(const std::string& state_directory);
     Result<Done> adopt(Running next);
+    /// Returns the cluster from before.
+    Cluster take_cluster();
+    void source_followed();
+    void source_noted();
     void kernel_noticed(const Kernel::Notice& notice);
     void reconcile_soon(std::string cause);
     void look_again(std::string cause);
@@ -86,6 +95,7 @@ class Controller final : public Actions {
     State state_;
     BgpSide bgp_;
     std::function<void()> changed_;
+    Follower follower_;
 
     boost::asio::steady_timer settle_;  ///< waits for more of the same before a reconcile
     boost::asio::steady_timer retry_;

@@ -109,6 +109,22 @@ void cluster(const State& state, std::chrono::steady_clock::time_point now, Fami
     out.add(static_cast<double>(state.cluster.blocks.size()));
     out.gauge("weft_source_synced", "1 once the source of the cluster was read.");
     out.add(state.source_synced ? 1 : 0);
+    const SourceState& source = state.source;
+    out.gauge("weft_source_up", "1 while the source can be read and followed.");
+    out.add(state.source_synced && source.status.trouble.empty() ? 1 : 0);
+    out.gauge("weft_source_objects", "Objects that the source holds, valid or not; 0 for a static file.");
+    out.add(static_cast<double>(source.status.held));
+    out.gauge("weft_source_invalid_objects",
+              "Objects in error; of each the last valid form is in use, if there was one.");
+    out.add(static_cast<double>(source.status.invalid));
+    out.gauge("weft_source_withheld", "1 while what the source says is held back (mass withdrawal, missing objects).");
+    out.add(source.held.empty() ? 0 : 1);
+    out.gauge("weft_source_last_known", "1 while this node runs on the last known cluster or configuration.");
+    out.add(source.last_known || !source.configuration.empty() ? 1 : 0);
+    out.gauge("weft_source_revision", "The source's revision: etcd's, or how often the directory was found changed.");
+    out.add(static_cast<double>(source.status.revision));
+    out.gauge("weft_source_last_update_timestamp_seconds", "When the source last told something new.");
+    out.add(seconds(source.status.updated));
     out.counter("weft_source_events_total", "Times that the source of the cluster told something.");
     out.add(static_cast<double>(state.counters.source_events));
     out.gauge("weft_source_lag_seconds", "How long the kernel has been behind the source; 0: it is not.");

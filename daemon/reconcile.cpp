@@ -26,6 +26,18 @@ constexpr std::size_t kNamedChanges = 20;
 /// Above so many changes a dump is cheaper than entering each of them.
 constexpr std::size_t kRecordAtMost = 2'000;
 
+/// Leaves out removals, but for those of devices whose successors are made.
+void keep_what_is_there(std::vector<Change>& changes) {
+    const auto is_device = [](const Change& change) {
+        return std::holds_alternative<VxlanDevice>(change.object) || std::holds_alternative<IpipDevice>(change.object);
+    };
+    const bool made = std::any_of(changes.begin(), changes.end(), [&](const Change& change) {
+        return change.verb != Verb::remove && is_device(change);
+    });
+    std::erase_if(changes,
+                  [&](const Change& change) { return change.verb == Verb::remove && !(made && is_device(change)); });
+}
+
 }  // namespace
 
 void Controller::kernel_noticed(const Kernel::Notice& notice) {
@@ -69,6 +81,7 @@ bool Controller::observe() {
 }
 
 void Controller::reconcile() {
+    if (!state_.cluster_known) return;
     const auto begin = std::chrono::steady_clock::now();
     state_.kernel_synced = false;
     if (!state_.behind_since) state_.behind_since = begin;
@@ -80,6 +93,8 @@ void Controller::reconcile() {
         state_.desired = handover_.stage(state_, std::move(wanted.desired));
         std::ranges::move(handover_.problems(state_), std::back_inserter(wanted.problems));
         std::vector<Change> changes = difference(state_.desired, state_.observed);
+        // On the last known cluster nothing is taken away: the kernel may know better than the disk.
+        if (!state_.source_synced) keep_what_is_there(changes);
         contention_.hold_back(changes, drift_, begin);
         std::ranges::move(contention_.problems(), std::back_inserter(wanted.problems));
         report_problems(std::move(wanted.problems));

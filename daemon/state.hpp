@@ -14,6 +14,7 @@
 #include "bgp/status.hpp"
 #include "conf/cluster.hpp"
 #include "conf/config.hpp"
+#include "conf/finding.hpp"
 #include "tunnel/kernel.hpp"
 #include "tunnel/plan.hpp"
 
@@ -56,6 +57,17 @@ struct Counters {
     std::uint64_t reconciles = 0;
 };
 
+/// Where the cluster comes from, and how that goes.
+struct SourceState {
+    SourceStatus status;
+    std::string held;  ///< why what the source says now is not followed; empty: it is
+    std::optional<std::chrono::steady_clock::time_point> held_until;  ///< unset: until it is accepted, or whole again
+    /// Runs on the cluster known since then, because the source could not be read yet.
+    std::optional<std::chrono::system_clock::time_point> last_known;
+    std::string configuration;  ///< why an earlier configuration is run instead of the file; empty: the file is
+    std::string disk;           ///< what is wrong with the last known cluster on disk; empty: nothing
+};
+
 struct State {
     std::string config_file;
     Config config;
@@ -63,7 +75,9 @@ struct State {
     Cluster cluster;
     std::string node;  ///< this node's name
     bool config_loaded = false;
+    bool cluster_known = false;  ///< there is a cluster to run on: the source's, or the last known
     bool source_synced = false;
+    SourceState source;
     bool kernel_synced = false;                                         ///< the last reconcile left nothing to do
     std::optional<std::chrono::steady_clock::time_point> behind_since;  ///< the kernel is not as wanted since then
     Host host;
