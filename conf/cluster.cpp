@@ -86,7 +86,7 @@ const Block* Cluster::block_of(const Address& address) const {
     return nullptr;
 }
 
-void normalise(Cluster& cluster) {
+void sort(Cluster& cluster) {
     // Blocks refer to nodes by index, so sorting the nodes means renumbering.
     std::vector<std::uint32_t> order(cluster.nodes.size());
     for (std::uint32_t i = 0; i < order.size(); ++i) order[i] = i;
@@ -105,6 +105,10 @@ void normalise(Cluster& cluster) {
     std::sort(cluster.pools.begin(), cluster.pools.end(), [](const Pool& a, const Pool& b) { return a.cidr < b.cidr; });
     std::sort(cluster.bgp.neighbors.begin(), cluster.bgp.neighbors.end(),
               [](const BgpNeighbor& a, const BgpNeighbor& b) { return a.address < b.address; });
+}
+
+void normalise(Cluster& cluster) {
+    sort(cluster);
     derive_tunnel_addresses(cluster);
 }
 

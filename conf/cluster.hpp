@@ -129,7 +129,10 @@ struct Cluster {
     const Block* block_of(const Address& address) const;
 };
 
-/// Sorts what Cluster says is sorted, and derives the tunnel addresses.
+/// Sorts what Cluster says is sorted.
+void sort(Cluster& cluster);
+
+/// Sorts, and derives the tunnel addresses.
 void normalise(Cluster& cluster);
 
 /// Fills in each node's default tunnel addresses: the first address of its first block (by prefix) that lies in a pool

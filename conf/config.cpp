@@ -36,6 +36,9 @@ Config default_config() {
     config.health.value = {.address = *parse_address("127.0.0.1"), .port = 9099};
     config.control_socket.value = "/run/weft/weft.ctl";
     config.state_directory.value = "/var/lib/weft";
+    config.handover_prove.value = std::chrono::seconds(300);
+    config.handover_quiet.value = std::chrono::seconds(30);
+    config.handover_longest.value = std::chrono::seconds(900);
     return config;
 }
 
@@ -73,14 +76,9 @@ Loaded finish(Config config, std::vector<Diagnostic> found, const syntax::Source
     const auto add = [&](std::vector<Diagnostic> more) {
         std::move(more.begin(), more.end(), std::back_inserter(found));
     };
-    add(apply_environment(config, environment));
+    add(complete_config(config, environment));
     // Rules across statements would only repeat what already failed inside one.
     if (found.empty()) add(verify(config));
-    if (config.log.empty()) {
-        config.log.push_back({.kind = LogTarget::Kind::standard_error,
-                              .file = {},
-                              .classes = {LogClass::info, LogClass::warning, LogClass::error}});
-    }
     std::stable_sort(found.begin(), found.end(), [](const Diagnostic& a, const Diagnostic& b) {
         return std::tie(a.place.file, a.place.line, a.place.column) <
                std::tie(b.place.file, b.place.line, b.place.column);
@@ -99,6 +97,15 @@ Loaded finish(Config config, std::vector<Diagnostic> found, const syntax::Source
 }
 
 }  // namespace
+
+std::vector<Diagnostic> complete_config(Config& config, const Environment& environment) {
+    if (config.log.empty()) {
+        config.log.push_back({.kind = LogTarget::Kind::standard_error,
+                              .file = {},
+                              .classes = {LogClass::info, LogClass::warning, LogClass::error}});
+    }
+    return apply_environment(config, environment);
+}
 
 std::string to_string(const Place& place) {
     if (place.line == 0) return place.file;
@@ -153,6 +160,14 @@ Loaded load_config_text(std::string_view text, const std::string& name, const En
     return finish(std::move(config), reader.take_errors(), sources, environment);
 }
 
+Loaded parse_config_text(std::string_view text, const std::string& name) {
+    Config config = default_config();
+    syntax::Sources sources;
+    syntax::Reader reader(config, sources);
+    reader.read_text(text, name);
+    return {.config = std::move(config), .diagnostics = reader.take_errors()};
+}
+
 namespace {
 
 /// `mtu` in the file is for both devices unless `mtu6` is stated; Calico's vxlanMTU is for IPv4's alone.
@@ -160,6 +175,34 @@ std::optional<std::uint32_t> mtu6_of(const Config& config) {
     const bool set = config.vxlan_mtu6.origin.kind != Origin::Kind::built_in;
     const bool shared = config.vxlan_mtu.origin.kind != Origin::Kind::source;
     return !set && shared ? config.vxlan_mtu.value : config.vxlan_mtu6.value;
+}
+
+Cluster settings_of(const Config& config) {
+    Cluster cluster;
+    cluster.bgp = {.local_as = config.local_as.value,
+                   .mesh = config.mesh.value,
+                   .port = config.bgp_port.value,
+                   .password = config.mesh_password.value,
+                   .graceful_restart_seconds = config.graceful_restart_seconds.value,
+                   .neighbors = {}};
+    for (const auto& neighbor : config.neighbors) cluster.bgp.neighbors.push_back(neighbor.value);
+    cluster.vxlan = {.vni = config.vni.value,
+                     .port = config.vxlan_port.value,
+                     .mtu = config.vxlan_mtu.value,
+                     .mtu6 = mtu6_of(config),
+                     .device4 = config.vxlan_device4.value,
+                     .device6 = config.vxlan_device6.value};
+    cluster.ipip = {.device = config.ipip_device.value, .mtu = config.ipip_mtu.value};
+    return cluster;
+}
+
+void add_stated(const Config& config, Cluster& cluster) {
+    for (const auto& pool : config.pools) cluster.pools.push_back(pool.value);
+    for (const auto& stated : config.nodes) {
+        const auto index = static_cast<std::uint32_t>(cluster.nodes.size());
+        cluster.nodes.push_back(stated.value.node);
+        for (const auto& block : stated.value.blocks) cluster.blocks.push_back({.cidr = block.value, .node = index});
+    }
 }
 
 }  // namespace
@@ -195,31 +238,16 @@ AddressMethod EtcdSource::method(Family family) const {
 }
 
 Cluster cluster_of(const Config& config) {
-    Cluster cluster;
-    cluster.bgp = {.local_as = config.local_as.value,
-                   .mesh = config.mesh.value,
-                   .port = config.bgp_port.value,
-                   .password = config.mesh_password.value,
-                   .graceful_restart_seconds = config.graceful_restart_seconds.value,
-                   .neighbors = {}};
-    for (const auto& neighbor : config.neighbors) cluster.bgp.neighbors.push_back(neighbor.value);
-    cluster.vxlan = {.vni = config.vni.value,
-                     .port = config.vxlan_port.value,
-                     .mtu = config.vxlan_mtu.value,
-                     .mtu6 = mtu6_of(config),
-                     .device4 = config.vxlan_device4.value,
-                     .device6 = config.vxlan_device6.value};
-    cluster.ipip = {.device = config.ipip_device.value, .mtu = config.ipip_mtu.value};
-    if (std::holds_alternative<StaticSource>(config.source.value)) {
-        for (const auto& pool : config.pools) cluster.pools.push_back(pool.value);
-        for (const auto& stated : config.nodes) {
-            const auto index = static_cast<std::uint32_t>(cluster.nodes.size());
-            cluster.nodes.push_back(stated.value.node);
-            for (const auto& block : stated.value.blocks)
-                cluster.blocks.push_back({.cidr = block.value, .node = index});
-        }
-    }
+    Cluster cluster = settings_of(config);
+    if (std::holds_alternative<StaticSource>(config.source.value)) add_stated(config, cluster);
     normalise(cluster);
+    return cluster;
+}
+
+Cluster stated_cluster(const Config& config) {
+    Cluster cluster = settings_of(config);
+    add_stated(config, cluster);
+    sort(cluster);
     return cluster;
 }
 

@@ -67,8 +67,12 @@ using RouterId = std::variant<RouterIdFromAddress, RouterIdHash, Address>;
 struct StaticSource {
     bool operator==(const StaticSource&) const = default;
 };
+/// How long a cluster that lacks most nodes, pools or blocks is held before it is followed.
+inline constexpr std::chrono::milliseconds kDefaultHold = std::chrono::minutes(5);
+
 struct DirectorySource {
     std::string path;
+    std::chrono::milliseconds hold = kDefaultHold;  ///< 0: nothing is held
     bool operator==(const DirectorySource&) const = default;
 };
 
@@ -101,6 +105,7 @@ struct EtcdSource {
     bool register_node = false;
     std::optional<AddressMethod> address;  ///< as the file states it
     std::optional<AddressMethod> environment4, environment6;
+    std::chrono::milliseconds hold = kDefaultHold;
     bool operator==(const EtcdSource&) const = default;
     /// How this node finds its address of a family: as the file says, else as the environment does, else the first
     /// found.
@@ -159,6 +164,9 @@ struct Config {
     Setting<Endpoint> health;
     Setting<std::string> control_socket;
     Setting<std::string> state_directory;
+    Setting<std::chrono::seconds> handover_prove;    ///< so long a node's answer is waited for
+    Setting<std::chrono::seconds> handover_quiet;    ///< so long nothing has come in through a device that goes
+    Setting<std::chrono::seconds> handover_longest;  ///< so long it stays at most once nothing is sent through it
 
     bool operator==(const Config&) const = default;
 };
@@ -196,12 +204,21 @@ Loaded load_config(const std::string& path, const Environment& environment);
 /// directory.
 Loaded load_config_text(std::string_view text, const std::string& name, const Environment& environment);
 
+/// Fills in what the environment says, and the defaults of what is never empty. Errors are those of the environment.
+std::vector<Diagnostic> complete_config(Config& config, const Environment& environment);
+
+/// Only reads: no environment, no rules across statements. For text that weftd itself has written.
+Loaded parse_config_text(std::string_view text, const std::string& name);
+
 /// Writes a config so that reading it gives an equal one. Passwords are written as they are.
 std::string print(const Config& config);
 
 /// What a static source says: pools, nodes and blocks of the file, and the settings all sources share. With another
 /// source pools, nodes and blocks are empty and come from there.
 Cluster cluster_of(const Config& config);
+
+/// The pools, nodes and blocks that are stated, whatever the source, with the settings; nothing is derived.
+Cluster stated_cluster(const Config& config);
 
 /// True for a name that a shell pattern of `workload interface` takes in (fnmatch(3) without flags).
 bool matches_any(const std::vector<std::string>& patterns, const std::string& name);

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <ctime>
 
+#include <nlohmann/json.hpp>
+
 #include "conf/json.hpp"
 
 namespace weft {

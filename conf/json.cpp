@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 namespace weft {
 namespace {
 
@@ -39,7 +41,7 @@ std::string type_of(const nlohmann::json& value) {
 
 }  // namespace
 
-std::string to_string(const Finding& finding) {
+std::string to_string(const FieldTrouble& finding) {
     return finding.field.empty() ? finding.message : fmt::format("{}: {}", finding.field, finding.message);
 }
 
@@ -63,7 +65,7 @@ Result<nlohmann::json> parse_json(std::string_view text) {
     }
 }
 
-Fields::Fields(const nlohmann::json& object, std::string path, std::vector<Finding>& errors)
+Fields::Fields(const nlohmann::json& object, std::string path, std::vector<FieldTrouble>& errors)
     : object_(&object), path_(std::move(path)), errors_(&errors) {
     if (object_->is_object()) return;
     if (!object_->is_null()) {

@@ -2,24 +2,16 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "conf/finding.hpp"
 #include "conf/result.hpp"
 
 namespace weft {
-
-/// What is wrong with an object: the field's path and what was expected there.
-struct Finding {
-    std::string field;  ///< "spec.bgp.ipv4Address", "spec.allowedUses[1]"; empty: the object as a whole
-    std::string message;
-    bool operator==(const Finding&) const = default;
-};
-/// "spec.cidr: IPPool CIDR must be strictly masked"
-std::string to_string(const Finding& finding);
 
 /// Parses one JSON text, UTF-8, at most kDeepestJson levels deep (so that copying and printing it cannot exhaust the
 /// stack). Of a key that stands twice the last counts, as with Go's decoder, which Calico uses.
@@ -33,7 +25,7 @@ std::string shown(std::string_view value);
 /// into `errors`, so that one pass finds all of it. Refers to the object and the errors, both of which outlive it.
 class Fields {
   public:
-    Fields(const nlohmann::json& object, std::string path, std::vector<Finding>& errors);
+    Fields(const nlohmann::json& object, std::string path, std::vector<FieldTrouble>& errors);
 
     /// The raw value; nullptr: absent or null.
     const nlohmann::json* find(const char* name) const;
@@ -55,7 +47,7 @@ class Fields {
   private:
     const nlohmann::json* object_;
     std::string path_;
-    std::vector<Finding>* errors_;
+    std::vector<FieldTrouble>* errors_;
 };
 
 }  // namespace weft

@@ -28,6 +28,7 @@ class Printer {
         }
         if (set(config_.control_socket)) line("control {{ socket \"{}\"; }}", config_.control_socket.value);
         if (set(config_.state_directory)) line("state directory \"{}\";", config_.state_directory.value);
+        handover();
         bgp();
         vxlan();
         ipip();
@@ -37,6 +38,17 @@ class Printer {
     }
 
   private:
+    void handover() {
+        std::string inner;
+        const auto time = [&](std::string_view word, const Setting<std::chrono::seconds>& setting) {
+            if (set(setting)) inner += fmt::format(" {} {};", word, setting.value.count());
+        };
+        time("prove", config_.handover_prove);
+        time("quiet", config_.handover_quiet);
+        time("at most", config_.handover_longest);
+        if (!inner.empty()) line("handover {{{} }}", inner);
+    }
+
     /// Environment and command line are written too: the text has to stand for the whole value.
     template <class T>
     static bool set(const Setting<T>& setting) {
@@ -67,7 +79,13 @@ class Printer {
     }
 
     void print(const StaticSource&) { line("source static;"); }
-    void print(const DirectorySource& source) { line("source directory \"{}\";", source.path); }
+    void print(const DirectorySource& source) {
+        if (source.hold == kDefaultHold) {
+            line("source directory \"{}\";", source.path);
+        } else {
+            line("source directory \"{}\" {{ hold {} ms; }}", source.path, source.hold.count());
+        }
+    }
     void print(const EtcdSource& source) {
         line("source etcd {{");
         for (const std::string& endpoint : source.endpoints) line("    endpoint \"{}\";", endpoint);
@@ -76,6 +94,7 @@ class Printer {
         if (!source.key.empty()) line("    key \"{}\";", source.key);
         if (!source.user.empty()) line("    user \"{}\";", source.user);
         if (!source.password.empty()) line("    password \"{}\";", source.password);
+        if (source.hold != kDefaultHold) line("    hold {} ms;", source.hold.count());
         line("    register {};", yes(source.register_node));
         if (source.address) line("    address {};", to_string(*source.address));
         line("}}");

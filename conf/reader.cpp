@@ -212,6 +212,12 @@ const Reader::Keywords& Reader::top_keywords() {
                                                           set(config_.control_socket, path, place);
                                                       }}});
          }},
+        {"handover", false, true,
+         [this, need_block](Words& words, const Statement& statement) {
+             words.end();
+             need_block(statement);
+             handover(statement);
+         }},
         {"state", false, false,
          [this](Words& words, const Statement&) {
              words.expect("directory");
@@ -222,6 +228,24 @@ const Reader::Keywords& Reader::top_keywords() {
          }},
     };
     return top_;
+}
+
+void Reader::handover(const Statement& statement) {
+    const auto time = [this](Setting<std::chrono::seconds>& setting) {
+        return [this, &setting](Words& in, const Statement&) {
+            const Place at = in.place();
+            const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(in.duration("a time in seconds"));
+            if (seconds > std::chrono::hours(24)) throw Wrong{at, "a handover takes at most 24 hours: 86400"};
+            set(setting, seconds, at);
+        };
+    };
+    statements(statement.block, "handover",
+               {{"prove", false, false, time(config_.handover_prove)},
+                {"quiet", false, false, time(config_.handover_quiet)},
+                {"at", false, false, [this, time](Words& in, const Statement& inner) {
+                     in.expect("most");
+                     time(config_.handover_longest)(in, inner);
+                 }}});
 }
 
 void Reader::include(Words& words) {
@@ -562,14 +586,19 @@ void Reader::protocol_ipip(const Statement& statement) {
 void Reader::source(Words& words, const Statement& statement) {
     const Place place = words.place();
     const std::string kind = words.one_of({"static", "directory", "etcd"});
-    if (kind != "etcd" && statement.has_block) throw Wrong{statement.end, "expected ';' here"};
+    if (kind == "static" && statement.has_block) throw Wrong{statement.end, "expected ';' here"};
     if (kind == "static") {
         set(config_.source, Source(StaticSource{}), place);
     } else if (kind == "directory") {
         const Place at = words.place();
         const std::string path = words.string("the directory's path in quotes");
         require(check_path(path), at);
-        set(config_.source, Source(DirectorySource{.path = path}), place);
+        words.end();
+        DirectorySource made{.path = path};
+        statements(statement.block, "source directory", {{"hold", false, false, [&](Words& in, const Statement&) {
+                                                              made.hold = in.duration("a time in seconds");
+                                                          }}});
+        set(config_.source, Source(std::move(made)), place);
     } else {
         if (!statement.has_block) throw Wrong{statement.end, "expected '{' here"};
         words.end();
@@ -588,21 +617,23 @@ void Reader::etcd(const Statement& statement, EtcdSource& made) {
             require(check_path(target), at);
         };
     };
-    statements(statement.block, "source etcd",
-               {{"endpoint", true, false,
-                 [&](Words& in, const Statement&) {
-                     const Place at = in.place();
-                     made.endpoints.push_back(in.string("a URL in quotes"));
-                     require(check_url(made.endpoints.back()), at);
-                 }},
-                {"ca", false, false, path(made.ca)},
-                {"certificate", false, false, path(made.certificate)},
-                {"key", false, false, path(made.key)},
-                {"user", false, false, [&](Words& in, const Statement&) { made.user = in.string("a name in quotes"); }},
-                {"password", false, false,
-                 [&](Words& in, const Statement&) { made.password = in.string("the password in quotes"); }},
-                {"register", false, false, [&](Words& in, const Statement&) { made.register_node = in.yes_or_no(); }},
-                {"address", false, false, [&](Words& in, const Statement&) { made.address = address_method(in); }}});
+    statements(
+        statement.block, "source etcd",
+        {{"endpoint", true, false,
+          [&](Words& in, const Statement&) {
+              const Place at = in.place();
+              made.endpoints.push_back(in.string("a URL in quotes"));
+              require(check_url(made.endpoints.back()), at);
+          }},
+         {"ca", false, false, path(made.ca)},
+         {"certificate", false, false, path(made.certificate)},
+         {"key", false, false, path(made.key)},
+         {"user", false, false, [&](Words& in, const Statement&) { made.user = in.string("a name in quotes"); }},
+         {"password", false, false,
+          [&](Words& in, const Statement&) { made.password = in.string("the password in quotes"); }},
+         {"register", false, false, [&](Words& in, const Statement&) { made.register_node = in.yes_or_no(); }},
+         {"hold", false, false, [&](Words& in, const Statement&) { made.hold = in.duration("a time in seconds"); }},
+         {"address", false, false, [&](Words& in, const Statement&) { made.address = address_method(in); }}});
     if (made.certificate.empty() != made.key.empty()) {
         throw Wrong{statement.words.front().place, "'certificate' and 'key' belong together: one of them is missing"};
     }

@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <random>
 
+#include <nlohmann/json.hpp>
+
 #include "conf/json.hpp"
 
 namespace weft {
@@ -306,6 +308,8 @@ Registrar::Registrar(EtcdClient& client, Options options, Told told)
 
 Registrar::~Registrar() {
     implementation_->over = true;
+    // Another life of this node must not be taken for a rival; without an answer the lease ends by itself.
+    if (implementation_->lease != 0) implementation_->client.revoke_lease(implementation_->lease, [](const auto&) {});
     implementation_->again.cancel();
     implementation_->life.cancel();
 }

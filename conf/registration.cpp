@@ -6,6 +6,9 @@
 #include <array>
 #include <functional>
 
+#include <nlohmann/json.hpp>
+
+#include "conf/json.hpp"
 #include "conf/resource.hpp"
 
 namespace weft {

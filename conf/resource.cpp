@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <nlohmann/json.hpp>
 
 #include "conf/checks.hpp"
+#include "conf/json.hpp"
 
 namespace weft {
 namespace {
@@ -358,7 +360,7 @@ bool peer_address(std::string_view text, BgpPeer& peer) {
 
 /// Reports fields that are stated and that weft does not do.
 void unsupported(const Fields& spec, const std::vector<std::pair<const char*, const char*>>& fields,
-                 std::vector<Finding>& found) {
+                 std::vector<FieldTrouble>& found) {
     for (const auto& [name, message] : fields) {
         const json* const value = spec.find(name);
         if (value == nullptr || *value == "" || *value == 0 || *value == false) continue;  // Go's zero values

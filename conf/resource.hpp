@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "conf/cluster.hpp"
-#include "conf/json.hpp"
+#include "conf/finding.hpp"
 #include "conf/selector.hpp"
 
 namespace weft {
@@ -23,8 +23,8 @@ namespace weft {
 template <class T>
 struct Decoded {
     T value{};
-    std::vector<Finding> errors;
-    std::vector<Finding> unsupported;  ///< understood, but weft does not do it; the rest of the object counts
+    std::vector<FieldTrouble> errors;
+    std::vector<FieldTrouble> unsupported;  ///< understood, but weft does not do it; the rest of the object counts
     bool ok() const { return errors.empty(); }
 };
 

@@ -59,34 +59,43 @@ void Resources::with_map(Self& self, ResourceKind kind, With with) {
 }
 
 template <class T>
-void Resources::take(std::map<std::string, T>& held, const ResourceId& id, Decoded<T> decoded,
-                     const std::string& place) {
-    const bool usable = decoded.ok();
-    if (decoded.errors.empty() && decoded.unsupported.empty()) {
+void Resources::take(std::map<std::string, T>& held, const ResourceId& id, Decoded<T> decoded, const Where& where) {
+    std::vector<ObjectTrouble> report;
+    const auto say = [&](const std::vector<FieldTrouble>& findings, bool error) {
+        for (const FieldTrouble& finding : findings) {
+            report.push_back({.object = to_string(id),
+                              .place = where(finding.field),
+                              .field = finding.field,
+                              .message = finding.message,
+                              .error = error});
+        }
+    };
+    say(decoded.errors, true);
+    say(decoded.unsupported, false);
+    if (decoded.ok()) held.insert_or_assign(id.name, std::move(decoded.value));
+    if (report.empty()) {
         reports_.erase(id);
     } else {
-        reports_[id] = {
-            .errors = std::move(decoded.errors), .unsupported = std::move(decoded.unsupported), .place = place};
+        reports_[id] = std::move(report);
     }
-    if (usable) held.insert_or_assign(id.name, std::move(decoded.value));
 }
 
-void Resources::put(const ResourceId& id, const json& object, const std::string& place) {
-    if (id.name.empty()) return refuse(id, {.field = "metadata.name", .message = "an object needs a name"}, place);
+void Resources::put(const ResourceId& id, const json& object, const Where& where) {
+    if (id.name.empty()) return refuse(id, {.field = "metadata.name", .message = "an object needs a name"}, where);
     switch (id.kind) {
         case ResourceKind::ip_pool:
-            take(pools_, id, decode_ip_pool(object), place);
+            take(pools_, id, decode_ip_pool(object), where);
             break;
         case ResourceKind::node:
-            return take(nodes_, id, decode_node(id.name, object), place);
+            return take(nodes_, id, decode_node(id.name, object), where);
         case ResourceKind::block_affinity: {
-            if (has_spec(object)) return take(affinities_, id, decode_block_affinity(object), place);
+            if (has_spec(object)) return take(affinities_, id, decode_block_affinity(object), where);
             const std::size_t slash = std::min(id.name.find('/'), id.name.size());
             const auto cidr = parse_key_prefix(std::string_view(id.name).substr(0, slash));
             if (!cidr || slash == id.name.size()) {
-                return refuse(id, {.field = {}, .message = "the key names no block"}, place);
+                return refuse(id, {.field = {}, .message = "the key names no block"}, where);
             }
-            return take(affinities_, id, decode_affinity(id.name.substr(slash + 1), *cidr, object), place);
+            return take(affinities_, id, decode_affinity(id.name.substr(slash + 1), *cidr, object), where);
         }
         case ResourceKind::ipam_block: {
             auto decoded = has_spec(object) ? decode_block(object.at("spec"), "spec") : decode_block(object);
@@ -96,32 +105,36 @@ void Resources::put(const ResourceId& id, const json& object, const std::string&
                     {.field = "cidr",
                      .message = fmt::format("{} is not the block that its key names", to_string(decoded.value.cidr))});
             }
-            return take(blocks_, id, std::move(decoded), place);
+            return take(blocks_, id, std::move(decoded), where);
         }
         case ResourceKind::bgp_peer:
-            take(peers_, id, decode_bgp_peer(object), place);
+            take(peers_, id, decode_bgp_peer(object), where);
             break;
         case ResourceKind::bgp_configuration:
-            take(bgp_, id, decode_bgp_configuration(id.name, object), place);
+            take(bgp_, id, decode_bgp_configuration(id.name, object), where);
             break;
         case ResourceKind::felix_configuration:
-            take(felix_, id, decode_felix_configuration(object), place);
+            take(felix_, id, decode_felix_configuration(object), where);
             break;
         case ResourceKind::cluster_information:
-            take(information_, id, decode_cluster_information(object), place);
+            take(information_, id, decode_cluster_information(object), where);
             break;
         case ResourceKind::installation:
-            take(installations_, id, decode_installation(object), place);
+            take(installations_, id, decode_installation(object), where);
             break;
         case ResourceKind::calico_config:
-            take(calico_config_, id, decode_calico_config(object), place);
+            take(calico_config_, id, decode_calico_config(object), where);
             break;
     }
-    places_[id] = place;
+    places_[id] = where({});
 }
 
-void Resources::refuse(const ResourceId& id, const Finding& finding, const std::string& place) {
-    reports_[id] = {.errors = {finding}, .unsupported = {}, .place = place};
+void Resources::refuse(const ResourceId& id, const FieldTrouble& finding, const Where& where) {
+    reports_[id] = {{.object = to_string(id),
+                     .place = where(finding.field),
+                     .field = finding.field,
+                     .message = finding.message,
+                     .error = true}};
 }
 
 void Resources::remove(const ResourceId& id) {
@@ -258,18 +271,40 @@ void Resources::add_blocks(Cluster& cluster, std::map<std::string, std::size_t>*
     }
 }
 
-Cluster Resources::cluster() const {
+Cluster Resources::cluster(std::vector<ObjectTrouble>* troubles) const {
     Cluster cluster;
-    cluster.pools = routed_pools(nullptr);
+    cluster.pools = routed_pools(troubles);
     cluster.nodes.reserve(nodes_.size());
     for (const auto& [name, node] : nodes_) {
         cluster.nodes.push_back(node.node);
         const auto own = bgp_.find("node." + name);
         if (own != bgp_.end()) cluster.nodes.back().bgp_port = own->second.port;
     }
-    add_blocks(cluster, nullptr);
+    std::map<std::string, std::size_t> ownerless;
+    add_blocks(cluster, troubles == nullptr ? nullptr : &ownerless);
     if (derive_tunnels_) derive_tunnel_addresses(cluster);
-    cluster.bgp.neighbors = neighbors_of(peers_, nodes_, bgp_).neighbors;
+    Peering peering = neighbors_of(peers_, nodes_, bgp_);
+    cluster.bgp.neighbors = std::move(peering.neighbors);
+    if (troubles == nullptr) return cluster;
+    for (const auto& [node, count] : ownerless) {
+        troubles->push_back({.object = fmt::format("Node {}", node),
+                             .place = {},
+                             .field = {},
+                             .message = fmt::format("there is no such object, but {} blocks or addresses belong to it: "
+                                                    "nobody can reach them",
+                                                    count),
+                             .error = false});
+    }
+    for (const std::string& name : peering.without_as) {
+        const ResourceId id{.kind = ResourceKind::bgp_peer, .name = name};
+        troubles->push_back(
+            {.object = to_string(id),
+             .place = place_of(id),
+             .field = "spec.asNumber",
+             .message = "the peer is no node of this cluster, so its AS has to be stated: it is left out",
+             .error = false});
+    }
+    across_objects(cluster, *troubles);
     return cluster;
 }
 
@@ -330,47 +365,20 @@ std::string Resources::cluster_guid() const {
 
 std::vector<ObjectTrouble> Resources::troubles() const {
     std::vector<ObjectTrouble> all;
-    for (const auto& [id, report] : reports_) {
-        for (const Finding& finding : report.errors) {
-            all.push_back({.object = to_string(id),
-                           .place = report.place,
-                           .field = finding.field,
-                           .message = finding.message,
-                           .error = true,
-                           .last_used = holds(id)});
+    for (const bool error : {true, false}) {
+        for (const auto& [id, report] : reports_) {
+            for (const ObjectTrouble& trouble : report) {
+                if (trouble.error != error) continue;
+                all.push_back(trouble);
+                all.back().last_used = error && holds(id);
+            }
         }
     }
-    for (const auto& [id, report] : reports_) {
-        for (const Finding& finding : report.unsupported) {
-            all.push_back({.object = to_string(id),
-                           .place = report.place,
-                           .field = finding.field,
-                           .message = finding.message,
-                           .error = false});
-        }
-    }
-    Cluster cluster;
-    cluster.pools = routed_pools(&all);
-    for (const auto& [name, node] : nodes_) cluster.nodes.push_back(node.node);
-    std::map<std::string, std::size_t> ownerless;
-    add_blocks(cluster, &ownerless);
-    for (const auto& [node, count] : ownerless) {
-        all.push_back({.object = fmt::format("Node {}", node),
-                       .place = {},
-                       .field = {},
-                       .message = fmt::format("there is no such object, but {} blocks or addresses belong to it: "
-                                              "nobody can reach them",
-                                              count),
-                       .error = false});
-    }
-    for (const std::string& name : neighbors_of(peers_, nodes_, bgp_).without_as) {
-        const ResourceId id{.kind = ResourceKind::bgp_peer, .name = name};
-        all.push_back({.object = to_string(id),
-                       .place = place_of(id),
-                       .field = "spec.asNumber",
-                       .message = "the peer is no node of this cluster, so its AS has to be stated: it is left out",
-                       .error = false});
-    }
+    return all;
+}
+
+/// Felix' switches where they contradict the pools.
+void Resources::across_objects(const Cluster& cluster, std::vector<ObjectTrouble>& troubles) const {
     const bool any_vxlan = std::any_of(cluster.pools.begin(), cluster.pools.end(), [](const Pool& pool) {
         return pool.vxlan != Encapsulate::never && pool.cidr.family() == Family::v4;
     });
@@ -380,22 +388,24 @@ std::vector<ObjectTrouble> Resources::troubles() const {
         const ResourceId id{.kind = ResourceKind::felix_configuration, .name = name};
         const auto ignored = [&](const char* field, const std::optional<bool>& enabled, bool any) {
             if (enabled != false || !any) return;
-            all.push_back({.object = to_string(id),
-                           .place = place_of(id),
-                           .field = field,
-                           .message = "false is not followed, because pools have this encapsulation: set their mode "
-                                      "to Never",
-                           .error = false});
+            troubles.push_back({.object = to_string(id),
+                                .place = place_of(id),
+                                .field = field,
+                                .message =
+                                    "false is not followed, because pools have this encapsulation: set their mode "
+                                    "to Never",
+                                .error = false});
         };
         ignored("spec.vxlanEnabled", felix.vxlan_enabled, any_vxlan);
         ignored("spec.ipipEnabled", felix.ipip_enabled, any_ipip);
     }
-    return all;
 }
 
 std::size_t Resources::invalid() const {
-    return static_cast<std::size_t>(std::count_if(reports_.begin(), reports_.end(),
-                                                  [](const auto& report) { return !report.second.errors.empty(); }));
+    return static_cast<std::size_t>(std::count_if(reports_.begin(), reports_.end(), [](const auto& report) {
+        return std::any_of(report.second.begin(), report.second.end(),
+                           [](const ObjectTrouble& trouble) { return trouble.error; });
+    }));
 }
 
 }  // namespace weft

@@ -6,6 +6,7 @@
 // invalid is reported by key and field, and its last valid form stays in use until it is put right or removed.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -13,24 +14,12 @@
 #include <string_view>
 #include <vector>
 
+#include "conf/finding.hpp"
 #include "conf/resource.hpp"
 #include "conf/resource_id.hpp"
 #include "conf/settings.hpp"
 
 namespace weft {
-
-/// An object in error, or one that is only partly followed.
-struct ObjectTrouble {
-    std::string object;  ///< "IPPool default-ipv4-ippool"
-    std::string place;   ///< where it stands: an etcd key, "pools.yaml:7"
-    std::string field;
-    std::string message;
-    bool error = true;       ///< false: unsupported, the rest of the object is in use
-    bool last_used = false;  ///< of an error: an earlier, valid form stays in use
-    bool operator==(const ObjectTrouble&) const = default;
-};
-/// "pools.yaml:7: IPPool default-ipv4-ippool: spec.cidr: ... (its last valid form stays in use)"
-std::string to_string(const ObjectTrouble& trouble);
 
 class Resources {
   public:
@@ -38,25 +27,28 @@ class Resources {
     /// file; with a store that Calico nodes share, a node has the tunnel addresses it says, or none.
     explicit Resources(bool derive_tunnels) : derive_tunnels_(derive_tunnels) {}
 
-    /// Takes an object, in the form its kind has in etcd (blocks and affinities bare) or as a manifest. `place` is for
-    /// reports.
-    void put(const ResourceId& id, const nlohmann::json& object, const std::string& place);
+    /// Tells where a field of an object stands, for reports.
+    using Where = std::function<std::string(const std::string& field)>;
+
+    /// Takes an object, in the form its kind has in etcd (blocks and affinities bare) or as a manifest.
+    void put(const ResourceId& id, const nlohmann::json& object, const Where& where);
     /// What stands there is no object at all.
-    void refuse(const ResourceId& id, const Finding& finding, const std::string& place);
+    void refuse(const ResourceId& id, const FieldTrouble& finding, const Where& where);
     void remove(const ResourceId& id);
     /// All that are held, valid or not.
     std::vector<ResourceId> ids() const;
     std::size_t size() const;
 
     /// Pools, nodes, blocks and BGP neighbours; its settings are the built-in ones. O(n log n) in all that is held.
-    Cluster cluster() const;
+    /// What cannot be followed for reasons across objects is added to `troubles`.
+    Cluster cluster(std::vector<ObjectTrouble>* troubles = nullptr) const;
     /// Settings for this node, and where each was said.
     SharedSettings settings(const std::string& node) const;
     /// False while Calico's datastoreReady is: the store is being migrated, what it says is not to be followed.
     bool datastore_ready() const;
     std::string cluster_guid() const;
 
-    /// Objects in error first; then, of what is valid, what cannot be followed. Sorted by kind and name.
+    /// Objects in error first; then, of what is valid, what is not supported. Each sorted by kind and name.
     std::vector<ObjectTrouble> troubles() const;
     /// Objects in error.
     std::size_t invalid() const;
@@ -68,20 +60,15 @@ class Resources {
     const std::map<std::string, BlockAffinity>& affinities() const { return affinities_; }
 
   private:
-    struct Report {
-        std::vector<Finding> errors;
-        std::vector<Finding> unsupported;
-        std::string place;
-    };
-
     template <class T>
-    void take(std::map<std::string, T>& held, const ResourceId& id, Decoded<T> decoded, const std::string& place);
+    void take(std::map<std::string, T>& held, const ResourceId& id, Decoded<T> decoded, const Where& where);
     bool holds(const ResourceId& id) const;
     /// Calls `with` with the map of this kind.
     template <class Self, class With>
     static void with_map(Self& self, ResourceKind kind, With with);
     std::vector<Pool> routed_pools(std::vector<ObjectTrouble>* troubles) const;
     void add_blocks(Cluster& cluster, std::map<std::string, std::size_t>* ownerless) const;
+    void across_objects(const Cluster& cluster, std::vector<ObjectTrouble>& troubles) const;
     std::string place_of(const ResourceId& id) const;
 
     bool derive_tunnels_;
@@ -95,8 +82,8 @@ class Resources {
     std::map<std::string, ClusterInformation> information_;
     std::map<std::string, Installation> installations_;
     std::map<std::string, std::optional<Backend>> calico_config_;
-    std::map<ResourceId, Report> reports_;      ///< only of objects there is something to say about
-    std::map<ResourceId, std::string> places_;  ///< of the few objects that settings come from
+    std::map<ResourceId, std::vector<ObjectTrouble>> reports_;  ///< only of objects there is something to say about
+    std::map<ResourceId, std::string> places_;                  ///< of the few objects that settings come from
 };
 
 }  // namespace weft

@@ -33,6 +33,10 @@ class Actions {
     virtual Result<Done> confirm() = 0;
     /// Back to the configuration before the last `configure`; an error when there is none.
     virtual Result<Done> undo() = 0;
+    /// Follows a cluster that is held; an error when none is.
+    virtual Result<Done> accept_source() = 0;
+    /// Begins to clean up after a node that is gone; the events tell how it went.
+    virtual Result<Done> remove_node(const std::string& node) = 0;
     virtual Result<Preview> preview(const std::optional<std::string>& file) = 0;
     /// Asks the kernel where a packet to this address would go.
     virtual Result<Lookup> lookup(const Address& destination) = 0;

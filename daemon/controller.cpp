@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "daemon/logging.hpp"
+#include "daemon/show.hpp"
 #include "daemon/supervisor.hpp"
 
 namespace weft {
@@ -21,19 +22,6 @@ std::string text_of(const std::vector<Diagnostic>& diagnostics, Severity severit
         text += to_string(diagnostic);
     }
     return text;
-}
-
-/// What the language knows but this build does not serve yet; refused at start rather than ignored.
-Result<Done> honoured(const Config& config) {
-    if (std::holds_alternative<EtcdSource>(config.source.value)) {
-        return Error{fmt::format("{}: 'source etcd' is not in this build: use 'source static'",
-                                 to_string(config.source.origin))};
-    }
-    if (std::holds_alternative<DirectorySource>(config.source.value)) {
-        return Error{fmt::format("{}: 'source directory' is not in this build: use 'source static'",
-                                 to_string(config.source.origin))};
-    }
-    return Done{};
 }
 
 /// A remote node's address to ask the kernel for the way to: preferably outside this node's subnet, because the
@@ -60,7 +48,9 @@ Scope scope_of(const Config& config, const Cluster& cluster) {
                 .own4 = {},
                 .own6 = {},
                 .peer4 = some_peer(cluster, self, Family::v4),
-                .peer6 = some_peer(cluster, self, Family::v6)};
+                .peer6 = some_peer(cluster, self, Family::v6),
+                .vni = cluster.vxlan.vni,
+                .port = cluster.vxlan.port};
     if (self != nullptr && self->address4) scope.own4 = self->address4->address;
     if (self != nullptr && self->address6) scope.own6 = self->address6->address;
     return scope;
@@ -70,10 +60,16 @@ Controller::Controller(boost::asio::io_context& io, Options options, Kernel& ker
     : io_(io),
       options_(std::move(options)),
       kernel_(kernel),
+      bgp_(io, state_, kernel, [this] { update_phase(); }),
+      follower_(
+          io, state_, [this] { source_followed(); }, [this] { source_noted(); }),
+      registering_(io, state_, kernel, [this] { update_phase(); }),
       settle_(io),
       retry_(io),
       audit_(io),
       revert_(io),
+      contested_(io),
+      handover_(io, [this](std::string cause) { look_again(std::move(cause)); }),
       retry_after_(kFirstRetry) {
     state_.started = std::chrono::steady_clock::now();
     state_.started_wall = std::chrono::system_clock::now();
@@ -82,7 +78,9 @@ Controller::Controller(boost::asio::io_context& io, Options options, Kernel& ker
 Controller::~Controller() = default;
 
 Scope Controller::scope() const {
-    return scope_of(state_.config, state_.cluster);
+    Scope scope = scope_of(state_.config, state_.cluster);
+    scope.bird = handover_.looks_at_bird();
+    return scope;
 }
 
 Result<Controller::Running> Controller::load(const std::string& file) const {
@@ -92,19 +90,56 @@ Result<Controller::Running> Controller::load(const std::string& file) const {
         loaded.config.control_socket = {.value = *options_.control_socket,
                                         .origin = {.kind = Origin::Kind::command_line, .place = {}, .variable = {}}};
     }
-    if (const auto refused = honoured(loaded.config); !refused) return refused.error();
     return Running{.file = file, .config = std::move(loaded.config), .warnings = std::move(loaded.diagnostics)};
 }
 
 Result<Done> Controller::start() {
     auto first = load(options_.config_file);
+    if (first) {
+        recall(first->config.state_directory.value);
+    } else {
+        first = last_good(first.error());
+    }
     if (!first) return first.error();
     kernel_.watch([this](const Kernel::Notice& notice) { kernel_noticed(notice); });
     if (const auto adopted = adopt(*std::move(first)); !adopted) return adopted.error();
+    for (const std::string& trouble : {state_.source.configuration, state_.source.disk}) {
+        if (trouble.empty()) continue;
+        spdlog::error("{}", trouble);
+        state_.note(trouble, "start");
+    }
     spdlog::info("weftd {} runs node {} with {}, calico_backend {}", WEFT_VERSION, state_.node, state_.config_file,
                  to_string(state_.backend()));
     schedule_audit();
     return Done{};
+}
+
+Result<Controller::Running> Controller::last_good(const Error& broken) {
+    // As far as the file can be read it still says where the state directory is.
+    Loaded loaded = load_config(options_.config_file, options_.environment);
+    auto known = read_last_known(loaded.config.state_directory.value);
+    if (!known) return Error{fmt::format("{}\n{}", broken.message, known.error().message)};
+    if (!*known) return broken;
+    Running running{.file = options_.config_file, .config = (*known)->config, .warnings = {}};
+    for (const Diagnostic& found : complete_config(running.config, options_.environment)) {
+        if (found.severity == Severity::error) return broken;
+    }
+    if (options_.control_socket) running.config.control_socket.value = *options_.control_socket;
+    state_.source.configuration =
+        fmt::format("{} is broken, so the configuration known since {} is run: {}", options_.config_file,
+                    time_text((*known)->since), broken.message.substr(0, broken.message.find('\n')));
+    ++state_.counters.errors["config"];
+    follower_.recall(*std::move(*known));
+    return running;
+}
+
+void Controller::recall(const std::string& state_directory) {
+    auto known = read_last_known(state_directory);
+    if (!known) {
+        state_.source.disk = known.error().message;
+    } else if (*known) {
+        follower_.recall(*std::move(*known));
+    }
 }
 
 /// Makes a verified configuration the running one. All that can refuse it comes before the first thing that changes.
@@ -117,16 +152,56 @@ Result<Done> Controller::adopt(Running next) {
     state_.config = std::move(next.config);
     state_.config_warnings = std::move(next.warnings);
     state_.config_loaded = true;
-    state_.cluster = cluster_of(state_.config);
     state_.node = state_.config.hostname.value;
-    state_.source_synced = true;
+    follower_.follow(state_.config, state_.cluster_known ? &state_.cluster : nullptr);
+    const Cluster before = take_cluster();
+    handover_.configured(before, state_.cluster);
+    ++state_.counters.source_events;
     state_.last_reload = std::chrono::system_clock::now();
     state_.last_reload_result = "ok";
     observed_stale_ = true;  // devices may have other names, this node another address
     cause_ = "configuration";
     retry_after_ = kFirstRetry;
-    reconcile();
+    contention_.clear();
+    if (state_.cluster_known) {
+        reconcile();
+    } else {
+        update_phase();
+    }
+    registering_.look();
     return Done{};
+}
+
+Cluster Controller::take_cluster() {
+    state_.source_synced = state_.source.status.synced;
+    if (!follower_.knows()) return state_.cluster;
+    state_.cluster_known = true;
+    bgp_.cluster_changed();
+    return std::exchange(state_.cluster, follower_.cluster(state_.config));
+}
+
+void Controller::source_followed() {
+    const Backend before = state_.backend();
+    const Scope watched = scope();
+    const Cluster earlier = take_cluster();
+    // Nodes and blocks come and go all the time; what was answered before, and what drains, stays true then.
+    if (earlier.pools != state_.cluster.pools || earlier.vxlan != state_.cluster.vxlan ||
+        earlier.ipip != state_.cluster.ipip || state_.backend() != before) {
+        handover_.configured(earlier, state_.cluster);
+    }
+    if (state_.backend() != before) {
+        spdlog::info("calico_backend {} ({})", to_string(state_.backend()), to_string(state_.config.backend.origin));
+    }
+    // With the same devices and addresses to look at, what was observed is still what there is.
+    if (scope() != watched) observed_stale_ = true;
+    registering_.look();
+    reconcile_soon(state_.source.status.name);
+}
+
+void Controller::source_noted() {
+    state_.source_synced = state_.source.status.synced;
+    registering_.look();
+    update_phase();
 }
 
 Result<Done> Controller::configure(const std::optional<std::string>& file,
@@ -135,6 +210,7 @@ Result<Done> Controller::configure(const std::optional<std::string>& file,
     const std::string path = file.value_or(state_.config_file);
     Running before{.file = state_.config_file, .config = state_.config, .warnings = state_.config_warnings};
     auto next = load(path);
+    if (next) state_.source.configuration.clear();
     Result<Done> result = next ? adopt(*std::move(next)) : Result<Done>(next.error());
     notify_ready();
     if (!result) {
@@ -184,17 +260,21 @@ Result<Done> Controller::undo() {
 Result<Preview> Controller::preview(const std::optional<std::string>& file) {
     auto next = load(file.value_or(state_.config_file));
     if (!next) return next.error();
-    const Cluster cluster = cluster_of(next->config);
+    const auto previewed = follower_.preview(next->config);
+    if (!previewed) return previewed.error();
+    const Cluster& cluster = *previewed;
     const Scope scope = scope_of(next->config, cluster);
     const auto host = kernel_.host(scope);
     if (!host) return host.error();
     const auto observed = kernel_.observe(scope);
     if (!observed) return observed.error();
+    // What is watched are the running configuration's objects, not those that were only looked at.
+    if (state_.config_loaded && scope != this->scope()) observed_stale_ = !observe();
     const Plan wanted = plan({.cluster = cluster,
                               .host = *host,
                               .node = next->config.hostname.value,
                               .backend = next->config.backend.value});
-    return Preview{.kernel = difference(wanted.desired, *observed), .bird = {}};
+    return Preview{.kernel = difference(wanted.desired, *observed), .bird = bird_difference(next->config, cluster)};
 }
 
 Result<Lookup> Controller::lookup(const Address& destination) {
@@ -203,6 +283,7 @@ Result<Lookup> Controller::lookup(const Address& destination) {
 
 void Controller::stop() {
     notify_stopping();
+    follower_.stop();
     spdlog::info("weftd stops; the kernel's routes and devices stay, so traffic goes on");
 }
 

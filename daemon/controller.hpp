@@ -14,6 +14,11 @@
 #include <string>
 
 #include "daemon/actions.hpp"
+#include "daemon/bgp_side.hpp"
+#include "daemon/contention.hpp"
+#include "daemon/follower.hpp"
+#include "daemon/handover.hpp"
+#include "daemon/registering.hpp"
 #include "daemon/state.hpp"
 #include "tunnel/kernel.hpp"
 
@@ -48,6 +53,8 @@ class Controller final : public Actions {
     Result<std::string> check(const std::optional<std::string>& file) override;
     Result<Done> confirm() override;
     Result<Done> undo() override;
+    Result<Done> accept_source() override { return follower_.accept(); }
+    Result<Done> remove_node(const std::string& node) override { return registering_.remove(node); }
     Result<Preview> preview(const std::optional<std::string>& file) override;
     Result<Lookup> lookup(const Address& destination) override;
 
@@ -60,9 +67,17 @@ class Controller final : public Actions {
     };
 
     Result<Running> load(const std::string& file) const;
+    /// The last good configuration, where the file is broken at the start.
+    Result<Running> last_good(const Error& broken);
+    void recall(const std::string& state_directory);
     Result<Done> adopt(Running next);
+    /// Returns the cluster from before.
+    Cluster take_cluster();
+    void source_followed();
+    void source_noted();
     void kernel_noticed(const Kernel::Notice& notice);
     void reconcile_soon(std::string cause);
+    void look_again(std::string cause);
     void reconcile();
     /// One pass; false when it has to be made again because devices changed.
     bool apply(const std::vector<Change>& changes);
@@ -72,6 +87,7 @@ class Controller final : public Actions {
     void report_problems(std::vector<Problem> problems);
     void schedule_retry();
     void schedule_audit();
+    void schedule_contested();
     void update_phase();
     Scope scope() const;
 
@@ -79,12 +95,18 @@ class Controller final : public Actions {
     Options options_;
     Kernel& kernel_;
     State state_;
+    BgpSide bgp_;
     std::function<void()> changed_;
+    Follower follower_;
+    Registering registering_;
 
     boost::asio::steady_timer settle_;  ///< waits for more of the same before a reconcile
     boost::asio::steady_timer retry_;
     boost::asio::steady_timer audit_;
     boost::asio::steady_timer revert_;  ///< `configure timeout`
+    boost::asio::steady_timer contested_;
+    Contention contention_;
+    Handover handover_;
     bool settling_ = false;
     bool observed_stale_ = true;  ///< only a dump can tell what the kernel has
     bool drift_ = false;          ///< somebody else changed what is ours since the last reconcile

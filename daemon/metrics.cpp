@@ -10,8 +10,10 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <map>
 
 #include "daemon/readiness.hpp"
+#include "daemon/served.hpp"
 
 namespace weft {
 namespace {
@@ -87,10 +89,9 @@ void daemon(const State& state, const Readiness& ready, Families& out) {
     out.gauge("weft_config_last_reload_timestamp_seconds", "When a configuration was last asked for.");
     out.add(seconds(state.last_reload));
     out.counter("weft_errors_total", "Errors by kind.");
-    for (const char* kind : {"kernel", "config", "bird", "http", "control"}) {
-        const auto known = counters.errors.find(kind);
-        out.add(known == counters.errors.end() ? 0 : static_cast<double>(known->second), {{"kind", kind}});
-    }
+    std::map<std::string, std::uint64_t> errors{{"bird", 0}, {"config", 0}, {"kernel", 0}, {"source", 0}};
+    for (const auto& [kind, count] : counters.errors) errors[kind] = count;
+    for (const auto& [kind, count] : errors) out.add(static_cast<double>(count), {{"kind", kind}});
 }
 
 void cluster(const State& state, std::chrono::steady_clock::time_point now, Families& out) {
@@ -98,11 +99,33 @@ void cluster(const State& state, std::chrono::steady_clock::time_point now, Fami
     out.add(static_cast<double>(state.cluster.nodes.size()));
     out.gauge("weft_pools", "IP pools in the cluster.");
     out.add(static_cast<double>(state.cluster.pools.size()));
+    if (!state.cluster.pools.empty()) {
+        out.gauge("weft_pool_served", "0 for a pool whose routes nobody programs under this calico_backend, else 1.");
+    }
+    for (const Pool& pool : state.cluster.pools) {
+        out.add(server_of(pool, state.backend()) == Server::nobody ? 0 : 1, {{"pool", to_string(pool.cidr)}});
+    }
     out.gauge("weft_blocks", "Workload blocks in the cluster.");
     out.add(static_cast<double>(state.cluster.blocks.size()));
     out.gauge("weft_source_synced", "1 once the source of the cluster was read.");
     out.add(state.source_synced ? 1 : 0);
-    out.counter("weft_source_events_total", "Changes that the source or the kernel told of.");
+    const SourceState& source = state.source;
+    out.gauge("weft_source_up", "1 while the source can be read and followed.");
+    out.add(state.source_synced && source.status.trouble.empty() ? 1 : 0);
+    out.gauge("weft_source_objects", "Objects that the source holds, valid or not; 0 for a static file.");
+    out.add(static_cast<double>(source.status.held));
+    out.gauge("weft_source_invalid_objects",
+              "Objects in error; of each the last valid form is in use, if there was one.");
+    out.add(static_cast<double>(source.status.invalid));
+    out.gauge("weft_source_withheld", "1 while what the source says is held back (mass withdrawal, missing objects).");
+    out.add(source.held.empty() ? 0 : 1);
+    out.gauge("weft_source_last_known", "1 while this node runs on the last known cluster or configuration.");
+    out.add(source.last_known || !source.configuration.empty() ? 1 : 0);
+    out.gauge("weft_source_revision", "The source's revision: etcd's, or how often the directory was found changed.");
+    out.add(static_cast<double>(source.status.revision));
+    out.gauge("weft_source_last_update_timestamp_seconds", "When the source last told something new.");
+    out.add(seconds(source.status.updated));
+    out.counter("weft_source_events_total", "Times that the source of the cluster told something.");
     out.add(static_cast<double>(state.counters.source_events));
     out.gauge("weft_source_lag_seconds", "How long the kernel has been behind the source; 0: it is not.");
     const bool behind = state.behind_since.has_value();
@@ -124,7 +147,11 @@ void kernel(const State& state, Families& out) {
     pair("weft_devices", "Tunnel devices, wanted and in the kernel.",
          state.desired.vxlan.size() + (state.desired.ipip ? 1 : 0),
          state.observed.vxlan.size() + (state.desired.ipip && state.observed.ipip ? 1 : 0));
+    out.gauge("weft_nexthops", "Nexthop objects of weft's in the kernel.");
+    out.add(static_cast<double>(state.observed.nexthops.size()));
     const Counters& counters = state.counters;
+    out.counter("weft_kernel_notices_total", "Notifications of changes that others made to what is weft's.");
+    out.add(static_cast<double>(counters.kernel_notices));
     out.counter("weft_kernel_writes_total", "Changes written to the kernel, by object and result.");
     for (const char* kind : {"sysctl", "device", "neighbour", "fdb", "nexthop", "route"}) {
         for (const char* result : {"ok", "error"}) {
@@ -149,7 +176,9 @@ void bgp(const State& state, Families& out) {
     out.add(state.bgp.bird == BirdState::running ? 1 : 0);
     out.counter("weft_bird_restarts_total", "Times that weft had to start BIRD again.");
     out.add(static_cast<double>(state.bgp.restarts));
-    out.gauge("weft_bgp_sessions", "BGP sessions by state.");
+    out.gauge("weft_bgp_graceful_restart", "1 while BIRD recovers from a graceful restart.");
+    out.add(state.bgp.graceful_restart ? 1 : 0);
+    out.gauge("weft_bgp_sessions", "BGP sessions, established and not.");
     double established = 0;
     for (const Session& session : state.bgp.sessions) established += session.established ? 1 : 0;
     out.add(established, {{"state", "established"}});
@@ -158,6 +187,13 @@ void bgp(const State& state, Families& out) {
     out.gauge("weft_bgp_session_up", "1 when the session to this peer is established.");
     for (const Session& session : state.bgp.sessions) {
         out.add(session.established ? 1 : 0, {{"peer", session.peer}, {"node", session.node}});
+    }
+    out.gauge("weft_bgp_session_info", "Always 1; the session's state in BIRD's word is a label.");
+    for (const Session& session : state.bgp.sessions) {
+        const std::string word = session.info.substr(0, session.info.find(' '));
+        out.add(1, {{"peer", session.peer},
+                    {"node", session.node},
+                    {"state", word.empty() || word.back() == ':' ? session.state : word}});
     }
 }
 
@@ -187,6 +223,10 @@ void process(const State& state, Families& out) {
     }
     out.gauge("process_open_fds", "Open file descriptors.");
     out.add(open);
+    rlimit most{};
+    getrlimit(RLIMIT_NOFILE, &most);
+    out.gauge("process_max_fds", "Most file descriptors that can be open.");
+    out.add(static_cast<double>(most.rlim_cur));
 }
 
 }  // namespace

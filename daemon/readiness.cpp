@@ -4,11 +4,42 @@
 
 #include <algorithm>
 
+#include "daemon/show.hpp"
+
 namespace weft {
 namespace {
 
-/// Calico's threshold-time.
-constexpr std::chrono::seconds kAllSessions{30};
+bool runs_on_last_known(const State& state) {
+    return state.cluster_known && state.source.last_known.has_value();
+}
+
+void judge_unread_source(const State& state, std::vector<Reason>& reasons) {
+    const std::string& trouble = state.source.status.trouble;
+    std::string text = trouble.empty() ? "not read yet" : fmt::format("not read yet: {}", trouble);
+    const bool runs = runs_on_last_known(state);
+    if (runs) text += fmt::format("; running on the cluster known since {}", time_text(*state.source.last_known));
+    reasons.push_back({.object = "source", .text = std::move(text), .blocking = !runs});
+}
+
+/// Said, but no reason against traffic: it goes on as it did.
+void judge_source(const SourceState& source, std::chrono::steady_clock::time_point now, std::vector<Reason>& reasons) {
+    const auto note = [&](const char* object, std::string text) {
+        reasons.push_back({.object = object, .text = std::move(text), .blocking = false});
+    };
+    if (!source.configuration.empty()) note("configuration", source.configuration);
+    if (source.status.synced && !source.status.trouble.empty()) note("source", source.status.trouble);
+    if (!source.held.empty()) {
+        const auto left = std::chrono::ceil<std::chrono::seconds>(source.held_until.value_or(now) - now).count();
+        note("source",
+             fmt::format("{}; the cluster from before stays {}: `weftctl source accept` follows the source at once",
+                         source.held,
+                         source.held_until ? fmt::format("for another {} s", left) : "until that is put right"));
+    }
+    if (source.status.invalid > 0) {
+        note("source", fmt::format("{} objects are in error, see `weftctl show status`", source.status.invalid));
+    }
+    if (!source.disk.empty()) note("state directory", source.disk);
+}
 
 void judge_bird(const State& state, std::vector<Reason>& reasons) {
     const BgpStatus& bgp = state.bgp;
@@ -20,6 +51,8 @@ void judge_bird(const State& state, std::vector<Reason>& reasons) {
                                ? std::string("BIRD does not run the last configuration yet")
                                : fmt::format("BIRD rejects its configuration: {}", bgp.config_error);
         reasons.push_back({.object = "bird", .text = std::move(text), .blocking = true});
+    } else if (!bgp.reason.empty()) {
+        reasons.push_back({.object = "bird", .text = bgp.reason, .blocking = true});
     }
 }
 
@@ -64,12 +97,18 @@ Readiness readiness(const State& state, std::chrono::steady_clock::time_point no
     std::vector<Reason> reasons;
     if (!state.config_loaded) {
         reasons.push_back({.object = "configuration", .text = "not loaded yet", .blocking = true});
-    } else if (!state.source_synced) {
-        reasons.push_back({.object = "source", .text = "not read yet", .blocking = true});
-    } else if (!state.kernel_synced) {
-        reasons.push_back({.object = "kernel",
-                           .text = "not as it should be yet; what is missing is being written",
-                           .blocking = true});
+    } else {
+        const bool runs = state.source_synced || runs_on_last_known(state);
+        if (!state.source_synced) judge_unread_source(state, reasons);
+        if (runs && !state.kernel_synced) {
+            reasons.push_back({.object = "kernel",
+                               .text = "not as it should be yet; what is missing is being written",
+                               .blocking = true});
+        }
+    }
+    judge_source(state.source, now, reasons);
+    for (const std::string& trouble : state.registration.troubles) {
+        reasons.push_back({.object = "registration", .text = trouble, .blocking = false});
     }
     for (const std::string& failure : state.kernel_failures) {
         reasons.push_back({.object = "kernel", .text = failure, .blocking = true});

@@ -26,12 +26,25 @@ constexpr std::size_t kNamedChanges = 20;
 /// Above so many changes a dump is cheaper than entering each of them.
 constexpr std::size_t kRecordAtMost = 2'000;
 
+/// Leaves out removals, but for those of devices whose successors are made.
+void keep_what_is_there(std::vector<Change>& changes) {
+    const auto is_device = [](const Change& change) {
+        return std::holds_alternative<VxlanDevice>(change.object) || std::holds_alternative<IpipDevice>(change.object);
+    };
+    const bool made = std::any_of(changes.begin(), changes.end(), [&](const Change& change) {
+        return change.verb != Verb::remove && is_device(change);
+    });
+    std::erase_if(changes,
+                  [&](const Change& change) { return change.verb == Verb::remove && !(made && is_device(change)); });
+}
+
 }  // namespace
 
 void Controller::kernel_noticed(const Kernel::Notice& notice) {
-    ++state_.counters.source_events;
+    ++state_.counters.kernel_notices;
     drift_ = true;
     observed_stale_ = true;
+    contention_.heard(notice.object, notice.by);
     if (notice.full) ++state_.counters.kernel_resyncs;
     reconcile_soon(notice.object.empty() ? "kernel changed" : notice.object);
 }
@@ -45,6 +58,11 @@ void Controller::reconcile_soon(std::string cause) {
         settling_ = false;
         if (!stopped) reconcile();
     });
+}
+
+void Controller::look_again(std::string cause) {
+    observed_stale_ = true;
+    reconcile_soon(std::move(cause));
 }
 
 bool Controller::observe() {
@@ -63,6 +81,7 @@ bool Controller::observe() {
 }
 
 void Controller::reconcile() {
+    if (!state_.cluster_known) return;
     const auto begin = std::chrono::steady_clock::now();
     state_.kernel_synced = false;
     if (!state_.behind_since) state_.behind_since = begin;
@@ -71,14 +90,20 @@ void Controller::reconcile() {
         if (observed_stale_ && !observe()) break;
         Plan wanted =
             plan({.cluster = state_.cluster, .host = state_.host, .node = state_.node, .backend = state_.backend()});
-        state_.desired = std::move(wanted.desired);
+        state_.desired = handover_.stage(state_, std::move(wanted.desired));
+        std::ranges::move(handover_.problems(state_), std::back_inserter(wanted.problems));
+        std::vector<Change> changes = difference(state_.desired, state_.observed);
+        // On the last known cluster nothing is taken away: the kernel may know better than the disk.
+        if (!state_.source_synced) keep_what_is_there(changes);
+        contention_.hold_back(changes, drift_, begin);
+        std::ranges::move(contention_.problems(), std::back_inserter(wanted.problems));
         report_problems(std::move(wanted.problems));
-        const std::vector<Change> changes = difference(state_.desired, state_.observed);
         if (changes.empty()) report_failures({});
         settled = changes.empty() || apply(changes);
     }
     state_.kernel_synced = settled && state_.kernel_failures.empty();
     drift_ = false;
+    schedule_contested();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     const auto& bounds = Counters::kBounds;
     const auto bucket = std::lower_bound(bounds.begin(), bounds.end(), seconds) - bounds.begin();
@@ -92,15 +117,16 @@ void Controller::reconcile() {
     } else {
         schedule_retry();
     }
+    bgp_.follow();
+    registering_.look();  // the host may have another address
     update_phase();
 }
 
 bool Controller::apply(const std::vector<Change>& changes) {
     const std::vector<Failure> failures = kernel_.apply(scope(), changes);
     note_changes(changes, failures);
-    std::vector<std::string> messages;
-    for (const Failure& failure : failures) messages.push_back(failure.message);
-    report_failures(std::move(messages));
+    bgp_.kernel_changed(changes);
+    report_failures(messages_of(failures));
 
     bool recorded = failures.empty() && changes.size() <= kRecordAtMost;
     for (std::size_t i = 0; recorded && i < changes.size(); ++i) recorded = record(state_.observed, changes[i]);
@@ -142,7 +168,7 @@ void Controller::report_failures(std::vector<std::string> failures) {
             const auto& known = state_.kernel_failures;
             if (std::find(known.begin(), known.end(), failure) == known.end()) spdlog::error("{}", failure);
         }
-        if (failures.empty()) spdlog::info("the kernel took everything that failed before");
+        if (failures.empty()) spdlog::info("no change fails any more");
     }
     state_.kernel_failures = std::move(failures);
 }
@@ -179,6 +205,18 @@ void Controller::schedule_audit() {
         cause_ = "audit";
         reconcile();
         schedule_audit();
+    });
+}
+
+void Controller::schedule_contested() {
+    const auto due = contention_.next();
+    if (!due) return;
+    contested_.expires_at(*due);
+    contested_.async_wait([this](const boost::system::error_code& stopped) {
+        if (stopped) return;
+        observed_stale_ = true;
+        cause_ = "contested";
+        reconcile();
     });
 }
 

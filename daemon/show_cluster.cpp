@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "daemon/served.hpp"
 #include "daemon/show.hpp"
 #include "daemon/side_by_side.hpp"
 #include "daemon/table.hpp"
@@ -43,15 +44,21 @@ std::vector<Use> uses_of_nodes(const State& state) {
 
 std::string path_of(const std::set<Path>& paths) {
     std::vector<std::string_view> names;
+    names.reserve(paths.size());
     for (const Path path : paths) names.push_back(to_string(path));
     return fmt::format("{}", fmt::join(names, ", "));
 }
 
-/// Who programs a pool's routes in this mode.
-std::string_view served_by(const Pool& pool, Backend backend) {
-    if (backend == Backend::none) return "nobody";
-    if (pool.vxlan != Encapsulate::never) return "weft";
-    return backend == Backend::bird ? "BIRD" : "nobody";
+std::string_view name_of(Server server) {
+    switch (server) {
+        case Server::weft:
+            return "weft";
+        case Server::bird:
+            return "BIRD";
+        case Server::nobody:
+            break;
+    }
+    return "nobody";
 }
 
 std::string problem_of(const State& state, const std::string& object) {
@@ -123,7 +130,7 @@ Reply show_pools(const State& state, bool json) {
         const std::string cidr = to_string(pool.cidr);
         rows.push_back({cell(cidr), cell(to_string(pool.ipip)), cell(to_string(pool.vxlan)), cell(pool.block_size),
                         cell(blocks[&pool]), pool.nat_outgoing, pool.exported, pool.disabled,
-                        cell(served_by(pool, state.backend())), cell(problem_of(state, "pool " + cidr))});
+                        cell(name_of(server_of(pool, state.backend()))), cell(problem_of(state, "pool " + cidr))});
     }
     return table({{"Pool", "pool"},
                   {"IPIP", "ipip"},

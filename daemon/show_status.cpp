@@ -16,6 +16,57 @@ std::size_t established(const BgpStatus& bgp) {
     return count;
 }
 
+nlohmann::ordered_json source_json(const State& state) {
+    using json = nlohmann::ordered_json;
+    const SourceState& source = state.source;
+    json objects = json::array();
+    for (const ObjectTrouble& trouble : source.status.objects) {
+        objects.push_back({{"object", trouble.object},
+                           {"place", trouble.place},
+                           {"field", trouble.field},
+                           {"message", trouble.message},
+                           {"error", trouble.error},
+                           {"last_valid_used", trouble.last_used}});
+    }
+    return {{"name", source.status.name},
+            {"synced", state.source_synced},
+            {"trouble", source.status.trouble},
+            {"held", source.held},
+            {"last_known_since", source.last_known ? iso(*source.last_known) : ""},
+            {"configuration", source.configuration},
+            {"revision", source.status.revision},
+            {"objects", source.status.held},
+            {"invalid", source.status.invalid},
+            {"updated", iso(source.status.updated)},
+            {"troubles", objects}};
+}
+
+/// So many objects' troubles are shown; `json` has all.
+constexpr std::size_t kShownTroubles = 20;
+
+void say_source(const SourceState& source, const auto& say) {
+    if (source.status.held == 0 && source.status.objects.empty()) {
+        say(fmt::format("Source {}", source.status.name));
+        return;
+    }
+    say(fmt::format("Source {}: {} objects, {} in error, revision {}, last change {}", source.status.name,
+                    source.status.held, source.status.invalid, source.status.revision,
+                    time_text(source.status.updated)));
+    std::size_t shown = 0;
+    for (const ObjectTrouble& trouble : source.status.objects) {
+        if (++shown > kShownTroubles) break;
+        say(fmt::format("  {}{}", trouble.error ? "" : "(warning) ", to_string(trouble)), 6);
+    }
+    if (shown > kShownTroubles) say(fmt::format("  and {} more", source.status.objects.size() - kShownTroubles));
+}
+
+void say_registration(const RegistrationState& registration, const auto& say) {
+    if (!registration.active) return;
+    say(fmt::format("Registration: {}", registration.settled ? "all that can be had is in the store" : "under way"));
+    if (!registration.address4.empty()) say(fmt::format("  IPv4: {}", registration.address4), 6);
+    if (!registration.address6.empty()) say(fmt::format("  IPv6: {}", registration.address6), 6);
+}
+
 Reply status_json(const State& state, const Readiness& ready) {
     using json = nlohmann::ordered_json;
     json reasons = json::array();
@@ -39,6 +90,13 @@ Reply status_json(const State& state, const Readiness& ready) {
                          {"routes_in_kernel", state.observed.routes.size()},
                          {"vteps_wanted", state.desired.fdb.size()},
                          {"vteps_in_kernel", state.observed.fdb.size()},
+                         {"source", source_json(state)},
+                         {"registration",
+                          {{"active", state.registration.active},
+                           {"settled", state.registration.settled},
+                           {"address4", state.registration.address4},
+                           {"address6", state.registration.address6},
+                           {"troubles", state.registration.troubles}}},
                          {"bird", to_string(state.bgp.bird)},
                          {"bird_version", state.bgp.version},
                          {"sessions", state.bgp.sessions.size()},
@@ -74,6 +132,8 @@ Reply show_status(const State& state, std::chrono::steady_clock::time_point now,
     const bool several = state.last_reload_result.find('\n') != std::string::npos;
     say(fmt::format("Last read {}: {}", time_text(state.last_reload), several ? "" : state.last_reload_result));
     if (several) append_lines(lines, code::kUptime, state.last_reload_result);
+    say_source(state.source, say);
+    say_registration(state.registration, say);
     say(fmt::format("Cluster: {} nodes, {} pools, {} blocks", state.cluster.nodes.size(), state.cluster.pools.size(),
                     state.cluster.blocks.size()));
     say(fmt::format("Kernel: {} of {} routes, {} of {} VTEPs", state.observed.routes.size(),

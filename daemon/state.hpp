@@ -14,6 +14,7 @@
 #include "bgp/status.hpp"
 #include "conf/cluster.hpp"
 #include "conf/config.hpp"
+#include "conf/finding.hpp"
 #include "tunnel/kernel.hpp"
 #include "tunnel/plan.hpp"
 
@@ -46,13 +47,33 @@ struct Counters {
     std::map<std::string, std::uint64_t> drift_repaired;  ///< by object kind
     std::uint64_t reloads_ok = 0;
     std::uint64_t reloads_failed = 0;
-    std::uint64_t source_events = 0;
+    std::uint64_t source_events = 0;  ///< the source told something; a static one does so when its file is read
+    std::uint64_t kernel_notices = 0;
     std::uint64_t kernel_resyncs = 0;
     /// Reconcile durations: counts under each bound, and the sum. Bounds in seconds.
     static constexpr std::array<double, 9> kBounds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0};
     std::array<std::uint64_t, kBounds.size() + 1> reconcile_buckets{};
     double reconcile_seconds = 0;
     std::uint64_t reconciles = 0;
+};
+
+/// Where the cluster comes from, and how that goes.
+struct SourceState {
+    SourceStatus status;
+    std::string held;  ///< why what the source says now is not followed; empty: it is
+    std::optional<std::chrono::steady_clock::time_point> held_until;  ///< unset: until it is accepted, or whole again
+    /// Runs on the cluster known since then, because the source could not be read yet.
+    std::optional<std::chrono::system_clock::time_point> last_known;
+    std::string configuration;  ///< why an earlier configuration is run instead of the file; empty: the file is
+    std::string disk;           ///< what is wrong with the last known cluster on disk; empty: nothing
+};
+
+/// How this node's own entry in the store is doing (`register yes`).
+struct RegistrationState {
+    bool active = false;
+    bool settled = false;            ///< all that can be had is in the store
+    std::string address4, address6;  ///< how this node's address was found, or why there is none
+    std::vector<std::string> troubles;
 };
 
 struct State {
@@ -62,12 +83,17 @@ struct State {
     Cluster cluster;
     std::string node;  ///< this node's name
     bool config_loaded = false;
+    bool cluster_known = false;  ///< there is a cluster to run on: the source's, or the last known
     bool source_synced = false;
+    SourceState source;
+    RegistrationState registration;
     bool kernel_synced = false;                                         ///< the last reconcile left nothing to do
     std::optional<std::chrono::steady_clock::time_point> behind_since;  ///< the kernel is not as wanted since then
     Host host;
     Desired desired;
     Observed observed;
+    /// Of these pools BIRD is told that they are still its own, because other nodes rely on it (tunnel/handover.hpp).
+    std::vector<Pool> still_announced;
     std::vector<Problem> problems;  ///< of the plan, of the kernel, of BIRD; see readiness.hpp for what counts
     std::vector<std::string> kernel_failures;  ///< of the last reconcile, the kernel's words
     BgpStatus bgp;

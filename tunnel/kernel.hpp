@@ -19,6 +19,10 @@ struct Scope {
     std::string vxlan_device4, vxlan_device6, ipip_device;
     std::optional<Address> own4, own6;    ///< this node's underlay addresses
     std::optional<Address> peer4, peer6;  ///< some remote node's, to ask for the device that carries the route
+    /// What our VXLAN devices should have; one of ours that has another is old4 or old6. 0: whatever they have.
+    std::uint32_t vni = 0;
+    std::uint16_t port = 0;
+    bool bird = false;  ///< observe BIRD's routes as well
     bool operator==(const Scope&) const = default;
 };
 
@@ -28,7 +32,11 @@ struct Failure {
     std::size_t change = 0;
     int error = 0;
     std::string message;
+    std::string waits_for{};  ///< "device NAME": not refused, only impossible before that device is there
 };
+
+/// What a person is told of them: a device that cannot be made is one line, however many routes wait for it.
+std::vector<std::string> messages_of(std::span<const Failure> failures);
 
 /// What the last `route_get` found: the kernel's own answer to "where would a packet to this address go".
 struct Lookup {
@@ -54,6 +62,9 @@ class Kernel {
     /// Returns the failures. Cost: about 3 us a change.
     virtual std::vector<Failure> apply(const Scope& scope, std::span<const Change> changes) = 0;
     virtual Result<Lookup> lookup(const Address& destination) = 0;
+    /// The main table's routes of a routing protocol that is not weft's, BIRD's for example: enough of each to remove
+    /// it through apply().
+    virtual Result<std::vector<ObservedRoute>> routes_of(std::uint8_t protocol) = 0;
 
     /// Calls back whenever something that concerns us may have changed: our own writes never do. `full`: notifications
     /// were lost or a device came or went, so dump everything.

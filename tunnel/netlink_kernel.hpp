@@ -15,6 +15,7 @@ class NetlinkKernel final : public Kernel {
   public:
     struct Options {
         bool nexthop_objects = true;  ///< false: act as if this kernel had none
+        int notification_buffer = 0;  ///< in bytes, for what waits to be read; 0: ample
     };
     /// Fails without netlink sockets. Without CAP_NET_ADMIN it can still observe.
     static Result<std::unique_ptr<NetlinkKernel>> open(Options options);
@@ -27,6 +28,7 @@ class NetlinkKernel final : public Kernel {
     /// Without CAP_NET_ADMIN nothing can be changed: it stops at the first refusal and returns that alone.
     std::vector<Failure> apply(const Scope& scope, std::span<const Change> changes) override;
     Result<Lookup> lookup(const Address& destination) override;
+    Result<std::vector<ObservedRoute>> routes_of(std::uint8_t protocol) override;
     /// Notices begin with the first observe(), which tells what there is to watch.
     void watch(std::function<void(const Notice&)> notify) override;
 

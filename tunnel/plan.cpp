@@ -63,7 +63,8 @@ std::string obstacle_to_vxlan(const PlanInput& input, const Node* self, Family f
     const auto ip = name_of(family);
     if (self == nullptr) return fmt::format("this node, '{}', is not in the cluster", input.node);
     if (!host.can.vxlan) {
-        return "this kernel has no vxlan module: install it, or use a kernel that has it (CONFIG_VXLAN)";
+        return "this kernel has no vxlan module: install it, or use a kernel that has it (CONFIG_VXLAN), and restart "
+               "weftd";
     }
     if (family == Family::v6 && !host.can.ipv6) return "this kernel has no IPv6: enable it to use IPv6 VXLAN pools";
     if (family == Family::v6 && host.kernel < kFirstVxlan6) {
@@ -198,17 +199,18 @@ void plan_vxlan_device(const Here& here, Family family, Plan& plan) {
     const VxlanSettings& settings = here.input.cluster.vxlan;
     const Underlay& underlay = *here.input.host.underlay(family);
     const std::uint32_t overhead = family == Family::v4 ? kVxlanOverhead4 : kVxlanOverhead6;
-    VxlanDevice device{.role = vxlan_device(family),
-                       .name = settings.device(family),
-                       .vni = settings.vni,
-                       .port = settings.port,
-                       .local = here.self->address(family)->address,
-                       .parent = under_device(family),
-                       .mac = here.self->mac(family),
-                       .mtu = tunnel_mtu(settings.mtu_of(family), underlay, overhead, settings.device(family), plan.problems),
-                       .learning = false,
-                       .up = true,
-                       .address = *here.self->vxlan(family)};
+    VxlanDevice device{
+        .role = vxlan_device(family),
+        .name = settings.device(family),
+        .vni = settings.vni,
+        .port = settings.port,
+        .local = here.self->address(family)->address,
+        .parent = under_device(family),
+        .mac = here.self->mac(family),
+        .mtu = tunnel_mtu(settings.mtu_of(family), underlay, overhead, settings.device(family), plan.problems),
+        .learning = false,
+        .up = true,
+        .address = *here.self->vxlan(family)};
     if (family == Family::v6 && device.mtu < kIpv6LeastMtu) {
         plan.problems.push_back(
             {.object = fmt::format("device {}", device.name),
@@ -375,8 +377,10 @@ Plan plan(const PlanInput& input) {
     for (const Family family : kFamilies) {
         if (!any_pool(input.cluster, family, &Pool::vxlan)) continue;
         if (!at.obstacle(family).empty()) {
-            plan.problems.push_back(
-                {.object = fmt::format("{} VXLAN", name_of(family)), .text = at.obstacle(family), .unready = true});
+            // What is missing for both families is said once.
+            const std::string object = input.host.can.vxlan ? fmt::format("{} VXLAN", name_of(family)) : "VXLAN";
+            const Problem problem{.object = object, .text = at.obstacle(family), .unready = true};
+            if (plan.problems.empty() || !(plan.problems.back() == problem)) plan.problems.push_back(problem);
             continue;
         }
         plan_vxlan_device(at, family, plan);

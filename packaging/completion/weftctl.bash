@@ -24,24 +24,24 @@ _weftctl() {
             skip=
         elif [[ ${words[i]} == -s || ${words[i]} == --socket ]]; then
             skip=yes
-        elif [[ ${words[i]} != -* ]]; then
+        elif [[ ${words[i]} != --json && (${words[i]} != -* || ${#command[@]} -gt 0) ]]; then
             command+=("${words[i]}")
         fi
     done
 
     local choices=
     case "${command[*]}" in
-        '') choices='show configure explain plan ready help -s --socket --json --version --help' ;;
-        show) choices='status nodes pools blocks tunnels routes bgp config events' ;;
+        '') choices='show configure explain plan ready source node help -s --socket --json --version --help' ;;
+        show) choices='status nodes pools blocks tunnels routes bgp protocols config events' ;;
         'show routes') choices='for' ;;
+        'show protocols') choices='all' ;;
         configure) choices='check timeout confirm undo' ;;
+        source) choices='accept' ;;
+        node) choices='remove' ;;
         ready) choices='--bgp --no-bgp' ;;
     esac
-    if [[ $cur == -* && ${command[0]-} == show ]]; then
-        choices='--json'
-    fi
-    if [[ ${command[*]} == plan && $cur == -* ]]; then
-        choices='--json'
+    if [[ $cur == -* && ${command[0]-} =~ ^(show|plan|explain|ready)$ ]]; then
+        choices+=' --json'
     fi
     mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$cur")
     case "${command[*]}" in

@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "conf/json.hpp"
+
 namespace weft {
 namespace {
 
@@ -15,7 +17,7 @@ using testing::HasSubstr;
 template <class T>
 std::string texts(const Decoded<T>& decoded) {
     std::string all;
-    for (const Finding& finding : decoded.errors) all += to_string(finding) + "\n";
+    for (const FieldTrouble& finding : decoded.errors) all += to_string(finding) + "\n";
     return all;
 }
 

@@ -24,7 +24,7 @@ class ResourcesTest : public testing::Test {
     static void put_into(Resources& held, const std::string& key, const std::string& value) {
         const auto id = id_of_key(key);
         ASSERT_TRUE(id) << key;
-        held.put(*id, value.empty() ? json(nullptr) : json::parse(value), key);
+        held.put(*id, value.empty() ? json(nullptr) : json::parse(value), [&](const std::string&) { return key; });
     }
     void pool(const std::string& name, const std::string& spec) {
         put("/calico/resources/v3/projectcalico.org/ippools/" + name,
@@ -68,7 +68,9 @@ class ResourcesTest : public testing::Test {
     }
     std::string troubles() const {
         std::string all;
-        for (const ObjectTrouble& trouble : held_.troubles()) all += to_string(trouble) + "\n";
+        std::vector<ObjectTrouble> troubles = held_.troubles();
+        static_cast<void>(held_.cluster(&troubles));
+        for (const ObjectTrouble& trouble : troubles) all += to_string(trouble) + "\n";
         return all;
     }
 };
@@ -134,7 +136,8 @@ TEST_F(ResourcesTest, leave_out_what_never_was_valid_and_forget_what_is_removed)
     EXPECT_TRUE(held_.cluster().pools.empty());
     EXPECT_THAT(troubles(), HasSubstr("the object is left out"));
     EXPECT_EQ(held_.size(), 1U);
-    held_.refuse({.kind = ResourceKind::node, .name = "x"}, {.field = "", .message = "no JSON: ..."}, "key");
+    held_.refuse({.kind = ResourceKind::node, .name = "x"}, {.field = "", .message = "no JSON: ..."},
+                 [](const std::string&) { return "key"; });
     EXPECT_EQ(held_.invalid(), 2U);
     for (const ResourceId& id : held_.ids()) held_.remove(id);
     EXPECT_EQ(held_.size(), 0U);

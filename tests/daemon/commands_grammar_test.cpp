@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cctype>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
 namespace weft {
 namespace {
 
@@ -33,6 +38,7 @@ TEST(Commands, are_understood_in_full_and_cut_short) {
              {"configure conf", "configure confirm"},
              {"ready --no-bgp json", "ready --no-bgp json"},
              {"?", "help"},
+             {"n r node-1.example", "node remove node-1.example"},
          }) {
         const auto command = parse_command(said.line);
         ASSERT_TRUE(command) << said.line << ": " << command.error().message;
@@ -50,6 +56,7 @@ TEST(Commands, that_are_wrong_are_answered_with_what_may_stand_there) {
              {"configure soft", "'soft' is not understood"},
              {"configure c", "ambiguous: check, confirm"},
              {"explain host", "expected ADDRESS"},
+             {"node remove a/b", "expected NAME"},
              {"configure \"x", "closing"},
              {"configure json", "has no JSON form"},
          }) {
@@ -79,6 +86,20 @@ TEST(QuestionMark, shows_the_commands_that_a_line_may_become) {
     EXPECT_THAT(usages_of(""), Contains(Field(&Usage::pattern, "explain ADDRESS")));
     EXPECT_EQ(usages_of("").size(), usages().size());
     EXPECT_THAT(usages_of("nonsense "), IsEmpty());
+}
+
+TEST(ShellCompletion, knows_every_keyword_that_the_daemon_knows) {
+    for (const char* file : {"weftctl.bash", "_weftctl"}) {
+        std::ifstream in(std::string(WEFT_TEST_DATA "/../../packaging/completion/") + file);
+        const std::string text{std::istreambuf_iterator<char>(in), {}};
+        for (const Usage& usage : usages()) {
+            std::istringstream words{std::string(usage.pattern)};
+            for (std::string word; words >> word;) {
+                if (std::islower(word.front()) == 0) continue;
+                EXPECT_THAT(text, HasSubstr(word)) << file;
+            }
+        }
+    }
 }
 
 }  // namespace

@@ -33,7 +33,9 @@ class ControllerTest : public testing::Test {
     ControllerTest() { write(kTwoNodes); }
     ~ControllerTest() override { std::filesystem::remove_all(directory_); }
 
-    void write(const std::string& text) const { std::ofstream(file()) << text; }
+    void write(const std::string& text) const {
+        std::ofstream(file()) << text << "\nstate directory \"" << directory_ << "/state\";\n";
+    }
     std::string file() const { return directory_ + "/weft.conf"; }
 
     /// Turns the loop until `condition` holds.

@@ -38,6 +38,8 @@ class Obliging final : public Actions {
     Result<std::string> check(const std::optional<std::string>& file) override { return file.value_or("the same"); }
     Result<Done> confirm() override { return Error{"no configuration waits to be confirmed"}; }
     Result<Done> undo() override { return Done{}; }
+    Result<Done> accept_source() override { return Done{}; }
+    Result<Done> remove_node(const std::string&) override { return Done{}; }
     Result<Preview> preview(const std::optional<std::string>& file) override {
         Preview preview;
         if (file) preview.kernel.push_back({.object = Sysctl{"ipv4/ip_forward", "1"}, .reason = "differs: value"});
@@ -178,7 +180,8 @@ TEST_F(Weftctl, carries_out_commands_from_a_pipe_and_ends_with_the_highest_statu
 class Terminal {
   public:
     explicit Terminal(const std::string& command) {
-        child_ = forkpty(&terminal_, nullptr, nullptr, nullptr);
+        const winsize size{.ws_row = 12, .ws_col = 100, .ws_xpixel = 0, .ws_ypixel = 0};
+        child_ = forkpty(&terminal_, nullptr, nullptr, &size);
         if (child_ == 0) {
             setenv("TERM", "vt100", 1);  // NOLINT(concurrency-mt-unsafe): alone after the fork
             execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);  // NOLINT(cppcoreguidelines-pro-type-vararg)
@@ -215,13 +218,16 @@ class Terminal {
             seen_.append(bytes.data(), static_cast<std::size_t>(count));
         }
     }
-    /// The exit status, once it has ended.
+    /// The exit status, once it has ended; -1 when it does not.
     int ends() {
+        static_cast<void>(shows("nothing says this, so all is read to the end", 5s));
         int status = 0;
-        std::array<char, 4096> rest{};
-        while (::read(terminal_, rest.data(), rest.size()) > 0) {
+        const auto deadline = std::chrono::steady_clock::now() + 5s;
+        while (waitpid(child_, &status, WNOHANG) == 0) {
+            if (std::chrono::steady_clock::now() > deadline) return -1;
+            std::this_thread::yield();
         }
-        waitpid(std::exchange(child_, -1), &status, 0);
+        child_ = -1;
         return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     }
     const std::string& seen() const { return seen_; }
@@ -258,6 +264,27 @@ TEST_F(Weftctl, is_interactive_on_a_terminal_with_completion_help_and_history) {
     EXPECT_TRUE(again.shows("quit")) << again.seen();
     again.type("\x15\x04");
     EXPECT_EQ(again.ends(), 0);
+}
+
+TEST_F(Weftctl, leaves_birdc_content_pager_included) {
+    if (std::system("command -v birdc >/dev/null") != 0) GTEST_SKIP() << "birdc is not installed";  // NOLINT
+    for (int i = 0; i < 20; ++i) {
+        state_.bgp.sessions.push_back(
+            {.protocol = fmt::format("Mesh_{}", i), .peer = "", .node = "", .state = "up", .info = "Established"});
+    }
+    Terminal birdc("exec birdc -s " + socket());
+    ASSERT_TRUE(birdc.shows("ready.")) << birdc.seen();
+    birdc.type("show protocols\r");
+    EXPECT_TRUE(birdc.shows("Name       Proto      Table      State  Since         Info")) << birdc.seen();
+    EXPECT_TRUE(birdc.shows("vxlan-v6.calico VXLAN      ---        up")) << birdc.seen();
+    EXPECT_TRUE(birdc.shows("--More--")) << birdc.seen();
+    for (int page = 0; page < 3; ++page) birdc.type(" ");
+    EXPECT_TRUE(birdc.shows("Mesh_19 ")) << birdc.seen();
+    birdc.type("show status\r");
+    EXPECT_TRUE(birdc.shows("weft " WEFT_VERSION)) << birdc.seen();
+    birdc.type("q");  // where there is another page: no more of it
+    birdc.type("\x15quit\r");
+    EXPECT_EQ(birdc.ends(), 0);
 }
 
 }  // namespace

@@ -65,6 +65,7 @@ TEST_F(Conflict, a_foreign_device_with_our_vni_and_port_is_named_and_nothing_is_
     EXPECT_THAT(message, HasSubstr("VNI 4096 on UDP port 4789 belongs to device foreign (vxlan id 4096 port 4789)"));
     EXPECT_THAT(message, HasSubstr("waits for device vxlan.calico"));
     EXPECT_THAT(message, Not(HasSubstr("EINVAL")));
+    EXPECT_EQ(messages_of(kernel_->apply(scope_, left_to_do(cluster_state(5, 1)))).size(), 1U) << "one clear error";
     EXPECT_EQ(output_of("bridge fdb show dev foreign"), "");
 }
 

@@ -206,6 +206,17 @@ INSTANTIATE_TEST_SUITE_P(
                              "has no IPv6 VXLAN tunnel address"}),
     [](const auto& info) { return info.param.name; });
 
+TEST(Plan, says_once_that_a_kernel_has_no_vxlan) {
+    const Cluster cluster = three_nodes(Encapsulate::always);
+    Host host = usual_host();
+    host.can.vxlan = false;
+    const Plan made = plan_of(cluster, Backend::vxlan, host);
+    ASSERT_EQ(made.problems.size(), 1U);
+    EXPECT_TRUE(made.problems[0].unready);
+    EXPECT_THAT(made.problems[0].text, HasSubstr("no vxlan module"));
+    EXPECT_TRUE(made.desired.vxlan.empty());
+}
+
 TEST(Plan, withholds_the_routes_to_a_node_without_a_vtep_and_says_so) {
     Cluster cluster = three_nodes(Encapsulate::always);
     cluster.nodes[2].vxlan4.reset();

@@ -134,3 +134,27 @@ def an_address_nobody_has_is_refused_not_looped(lab):
         reply = a.workload.ping('10.65.2.33', wait=2)
         assert not reply, reply
         assert seen.count(inner_destination='10.65.2.33') == 1, 'sent once to the block\'s node, which drops it'
+
+
+def forwarding_is_switched_on(lab):
+    a, b, c = lab.three_nodes()
+    paths = ('net/ipv4/ip_forward', 'net/ipv6/conf/all/forwarding')
+    for path in paths:
+        a.namespace.sysctl(path, 0)
+    lab.start(lab.config(pools('vxlan cross subnet;')))
+    lab.everybody_reaches_everybody()
+    assert [a.namespace.sysctl(path) for path in paths] == ['1', '1']
+
+
+def the_hosts_reverse_path_filter_drops_nothing_out_of_the_tunnel(lab):
+    """While two nodes have not yet read the same file: b sends through the tunnel, a answers directly."""
+    a, b, c = lab.three_nodes()
+    for which in ('all', 'default', 'eth0'):
+        a.namespace.sysctl(f'net/ipv4/conf/{which}/rp_filter', 1)
+    lab.start(lab.config(pools('vxlan cross subnet;')), [a, c])
+    lab.start(lab.config(pools('vxlan always;')), [b])
+    lab.everybody_reaches_everybody(family=4)
+    with lab.watch() as seen:
+        assert b.workload.pings(a.workload, 4)
+        eventually(lambda: seen.count(node='b', kind='vxlan') == 1 and seen.count(node='a', kind='plain') == 1,
+                   'one way encapsulated, one way direct', 3)

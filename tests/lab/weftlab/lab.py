@@ -70,6 +70,7 @@ class Lab:
         self.underlay = None
         self.underlay_mtu = underlay_mtu
         self.say = print
+        self.here = False  # in namespaces of the machine's own kernel, not in User Mode Linux
         self.visitors = False
         shutil.rmtree('/run/lab/nodes', ignore_errors=True)
 
@@ -123,11 +124,14 @@ class Lab:
 
     def config(self, pools, nodes=None, settings='calico_backend vxlan;', families=(4, 6)):
         """weft.conf's text for these nodes (default: all), as they are now."""
+        if 'handover' not in settings:
+            settings += ' handover { quiet 1 s; }'  # scenarios have less patience than operators
         text = [settings, pools]
         for node in self.nodes.values() if nodes is None else nodes:
             lines = [f'address {node.address(f)}/{(node.subnet.v4 if f == 4 else node.subnet.v6).prefixlen};'
                      for f in families]
             lines += [f'block {block};' for block in node.blocks if block.version in families]
+            lines += node.statements
             text.append(f'node "{node.name}" {{ {" ".join(lines)} }}')
         return '\n'.join(text) + '\n'
 
@@ -184,6 +188,9 @@ class Lab:
                 state = 'running' if node.process.poll() is None else f'exited with {node.process.returncode}'
             text.append(f'--- node {node.name}: weftd {state}; the end of its log:')
             text += node.log().splitlines()[-15:]
+            if node.bird.process():
+                text += ['  ' + line for line in node.run('birdc', '-s', '/run/weft/bird.ctl', 'show', 'protocols',
+                                                         check=False).stdout.splitlines()]
             for command in ('ip -d -br address show', 'ip -4 route show', 'ip -6 route show', 'ip nexthop show'):
                 words = command.split()
                 out = node.namespace.run(*words, check=False).stdout

@@ -107,6 +107,7 @@ class Namespace:
             if hostname:
                 check(_libc.sethostname(hostname.encode(), len(hostname)), 'sethostname')
             check(_libc.mount(b'none', b'/', None, MS_REC | MS_PRIVATE, None), 'make mounts private')
+            check(_libc.mount(b'lab', b'/sys', b'sysfs', 0, None), "show this namespace's devices in /sys")
             for directory, place in mounts:
                 check(_libc.mount(directory.encode(), place.encode(), None, MS_BIND, None), f'bind {place}')
         return subprocess.Popen([str(c) for c in command], preexec_fn=enter, **options)

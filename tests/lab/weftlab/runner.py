@@ -22,8 +22,8 @@ class Report:
 
 
 def scenarios(module, pattern):
-    for name, function in vars(module).items():
-        if (getattr(function, '__module__', '') == module.__name__ and callable(function) and name[0] != '_'
+    for name, function in list(vars(module).items()):
+        if (getattr(function, '__module__', '') == module.__name__ and hasattr(function, '__code__') and name[0] != '_'
                 and function.__code__.co_varnames[:function.__code__.co_argcount] == ('lab',) and pattern in name):
             yield name, function
 
@@ -32,6 +32,7 @@ def run(name, scenario, job, report):
     started = time.monotonic()
     with Lab('/run/lab/bin', job['arguments']) as lab:
         lab.say = report.line
+        lab.here = job['here']
         lab.visitors = job['shell']
         try:
             scenario(lab)

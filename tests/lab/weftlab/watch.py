@@ -54,6 +54,8 @@ def classify(node, data, port):
         return None
     source, destination, protocol, payload, fragment, size = outer
     kind, inner = 'plain', None
+    if ipaddress.ip_address(destination).is_multicast:  # MLD reports, mostly
+        return None
     if protocol == 4:
         kind, inner = 'ipip', _ip(payload)
     elif protocol == 17 and len(payload) >= 30 and struct.unpack('!H', payload[2:4])[0] == port:
