@@ -80,7 +80,7 @@ def every_kind_is_repaired_at_once(lab):
         times = []
         for _ in range(runs):
             a.reload()  # so that one fault after another does not count as a fight
-            nexthop = a.kernel.nexthops()[0].split()[1] if '{nexthop}' in command else ''
+            nexthop = next(n for n in a.kernel.nexthops() if 'via 1' in n).split()[1] if '{nexthop}' in command else ''
             times.append(_repair(a, command.format(mac=mac, nexthop=nexthop), kind))
         worst[name] = max(times)
         lab.say(f'  {name}: {" ".join(f"{t:.0f}" for t in times)} ms')
