@@ -60,7 +60,8 @@ def _repair(a, command, kind):
         else:
             a.run(*command.split())
         eventually(lambda: watch.is_over(0.15), f'`{command}` is repaired')
-    assert a.metric('weft_drift_repaired_total')[f'{{object="{kind}"}}'] > counted, f'`{command}` is counted as {kind}'
+    eventually(lambda: a.metric('weft_drift_repaired_total')[f'{{object="{kind}"}}'] > counted,
+               f'`{command}` is counted as {kind}')
     return watch.milliseconds()
 
 
