@@ -19,7 +19,7 @@ FAULTS = {
     'route of ours added': ('ip route add 10.65.77.0/26 via 192.0.2.1 proto 80', 'route'),
     'blackhole deleted': ('ip route del blackhole 10.65.0.0/26 metric 65535', 'route'),
     'nexthop deleted, its routes with it': ('ip nexthop del id {nexthop}', 'nexthop'),
-    'nexthop changed': ('ip nexthop replace id {nexthop} via 192.0.2.1 dev eth0 proto 80', 'route'),
+    'nexthop changed': ('ip nexthop replace id {nexthop} via 192.0.2.1 dev eth0 proto 80', 'nexthop'),
     'all nexthops flushed': ('ip nexthop flush proto 80', 'nexthop'),
     'neighbour deleted': ('ip neigh del 10.65.2.0 dev vxlan.calico', 'neighbour'),
     'neighbour changed': ('ip neigh replace 10.65.2.0 lladdr 66:00:00:00:00:77 nud permanent dev vxlan.calico',
