@@ -70,10 +70,9 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
 
     void later(std::chrono::milliseconds delay, std::function<void()> what) {
         timer.expires_after(delay);
-        timer.async_wait(
-            unless_superseded([what = std::move(what)](const boost::system::error_code& stopped) {
-                if (!stopped) what();
-            }));
+        timer.async_wait(unless_superseded([what = std::move(what)](const boost::system::error_code& stopped) {
+            if (!stopped) what();
+        }));
     }
 
     void tell() {
@@ -108,13 +107,14 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
         settings = std::move(next);
         files = BirdFiles(settings.state_directory);
         config = std::move(text);
-        status.config_accepted = false;
+        not_accepted();
         status.config_error.clear();
         busy_until = Clock::now() + kBusy;
         pursue();
     }
 
     void unwanted(BirdSettings last, Goodbye goodbye) {
+        after_end = nullptr;
         if (goal == Goal::end || (goal == Goal::none && off)) return;
         if (goal == Goal::none) {
             settings = std::move(last);
@@ -131,6 +131,7 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
         status.bird = BirdState::stopping;
         status.reason.clear();
         status.sessions.clear();
+        not_accepted();
         pursue();
     }
 
@@ -185,7 +186,8 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
             spdlog::warn("BIRD has ended{}{}", words.empty() ? "" : "; its last words: ", words);
         }
         if (settings.spawn && Clock::now() < not_before) {
-            return later(std::chrono::ceil<std::chrono::milliseconds>(not_before - Clock::now()), [this] { attempt(); });
+            return later(std::chrono::ceil<std::chrono::milliseconds>(not_before - Clock::now()),
+                         [this] { attempt(); });
         }
         hand_over();
     }
@@ -203,9 +205,10 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
 
     void wait_for_listening() {
         if (Clock::now() < listen_until) return later(kListenLook, [this] { attempt(); });
-        fail(fmt::format("BIRD (process {}) runs and does not listen on {}: end it with 'kill -9 {}', which keeps its "
-                         "routes, and weftd starts another",
-                         process, settings.socket, process));
+        fail(
+            fmt::format("BIRD (process {}) runs and does not listen on {}: end it with 'kill -9 {}', which keeps its "
+                        "routes, and weftd starts another",
+                        process, settings.socket, process));
     }
 
     void start() {
@@ -213,8 +216,8 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
         const bool again = ran;
         if (const auto made = make_directory_of(settings.socket); !made) return fail(made.error().message);
         files.empty_log();
-        std::vector<std::string> arguments{settings.program, "-f", "-c", files.live(), "-s", settings.socket,
-                                           "-P", files.pid()};
+        std::vector<std::string> arguments{settings.program, "-f", "-c",       files.live(), "-s",
+                                           settings.socket,  "-P", files.pid()};
         if (recovery) arguments.emplace_back("-R");
         const auto started = start_detached(arguments, files.log());
         if (!started) return fail(fmt::format("BIRD cannot be started: {}", started.error().message));
@@ -232,7 +235,7 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
 
     void fail(std::string reason) {
         status.sessions.clear();
-        status.config_accepted = false;
+        not_accepted();
         // On its way out there is nothing to be had; and what has to go is still there.
         if (goal == Goal::run) status.bird = BirdState::failed;
         say(std::move(reason));
@@ -307,9 +310,8 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
         if (control.connected()) return reconfigure();
         if (settings.spawn) return start();
         status.bird = BirdState::starting;
-        const std::string reason =
-            fmt::format("nobody answers on {}: start BIRD ('spawn no': 'systemctl start weft-bird', or your own)",
-                        settings.socket);
+        const std::string reason = fmt::format(
+            "nobody answers on {}: start BIRD ('spawn no': 'systemctl start weft-bird', or your own)", settings.socket);
         if (status.reason != reason) spdlog::warn("bird: {}", reason);
         status.reason = reason;
         later(kAttachLook, [this] { attempt(); });
@@ -338,15 +340,19 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
                            if (Clock::now() < configure_until) {
                                return later(kConfigureLook, [this, file] { verify(file); });
                            }
-                           unable(fmt::format("BIRD has read {} and runs another configuration than {}: include that "
-                                              "file there",
-                                              file, files.live()));
+                           unable(
+                               fmt::format("BIRD has read {} and runs another configuration than {}: include that "
+                                           "file there",
+                                           file, files.live()));
                        }));
     }
 
+    void not_accepted() { runs_wanted = status.config_accepted = false; }
+
+    /// Told only with the sessions, or a BIRD of which none is known yet would pass for one that has no peers.
     void accepted() {
-        if (!status.config_accepted) spdlog::info("BIRD {} runs configuration {}", status.version, config.generation);
-        status.config_accepted = true;
+        if (!runs_wanted) spdlog::info("BIRD {} runs configuration {}", status.version, config.generation);
+        runs_wanted = true;
         status.config_error.clear();
         status.reason.clear();
         checked = config.generation;
@@ -360,6 +366,7 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
         tell();
         ask_state(control, config.node_of_peer, unless_superseded([this](BirdReport report) {
                       status.sessions = std::move(report.sessions);
+                      status.config_accepted = runs_wanted;
                       status.graceful_restart = report.graceful_restart;
                       retry_after = kFirstRetry;
                       if (Clock::now() > started_at + kRanWell) start_pause = kFirstRetry;
@@ -380,9 +387,10 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
             return;
         }
         const std::string owner = surroundings.port_owner ? surroundings.port_owner(settings.port) : std::string{};
-        say(fmt::format("BIRD cannot listen on BGP port {}: {} has it; end that, or choose another with 'listen port' in "
-                        "protocol bgp",
-                        settings.port, owner.empty() ? "another process" : owner));
+        say(fmt::format(
+            "BIRD cannot listen on BGP port {}: {} has it; end that, or choose another with 'listen port' in "
+            "protocol bgp",
+            settings.port, owner.empty() ? "another process" : owner));
         if (!std::exchange(port_taken, true)) again_at = Clock::now() + kAgain;
     }
 
@@ -410,7 +418,7 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
         if (goal == Goal::end) return attempt();
         if (!was_well) return fail(why);
         status.sessions.clear();
-        status.config_accepted = false;
+        not_accepted();
         status.graceful_restart = false;
         status.bird = BirdState::starting;
         spdlog::warn("bird: {}", why);
@@ -499,6 +507,7 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
     pid_t process = 0;              ///< of the BIRD that weft started; 0: not known
     bool process_answered = false;  ///< ... on its socket
     bool ran = false;               ///< a BIRD has been seen running since it was wanted
+    bool runs_wanted = false;       ///< the configuration that is wanted
     bool port_taken = false;
     bool device_appeared = false;  ///< and BIRD could not be told yet
     Clock::time_point started_at, listen_until, not_before, configure_until, busy_until;
@@ -529,7 +538,7 @@ void Bird::unwanted(BirdSettings settings, Goodbye goodbye) {
 
 void Bird::ipip_device_appeared() {
     Implementation& self = *implementation_;
-    if (self.status.config_accepted && self.control.connected()) {
+    if (self.runs_wanted && self.control.connected()) {
         reload_exports(self.control, self.status.version, "weft_krt4");
     } else {
         self.device_appeared = self.goal == Implementation::Goal::run;

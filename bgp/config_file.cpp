@@ -9,7 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 
 namespace weft {
 
@@ -82,7 +82,9 @@ void BirdFiles::discard() const {
 
 bool BirdFiles::live_is(std::string_view text) const {
     std::ifstream in(live(), std::ios::binary);
-    return in && std::string(std::istreambuf_iterator<char>(in), {}) == text;
+    std::ostringstream content;
+    content << in.rdbuf();
+    return content.str() == text;
 }
 
 bool BirdFiles::has_live() const {

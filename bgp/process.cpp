@@ -16,7 +16,6 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 #include <memory>
 
 extern char** environ;  // NOLINT(readability-redundant-declaration)
@@ -224,10 +223,12 @@ Result<pid_t> start_detached(const std::vector<std::string>& arguments, const st
 
 bool runs_with(pid_t process, const std::string& argument) {
     if (process <= 0) return false;
-    // A zombie has an empty command line.
+    // A zombie has an empty command line; a process that ends while it is read has no more of it.
     std::ifstream in(fmt::format("/proc/{}/cmdline", process), std::ios::binary);
-    const std::string line{std::istreambuf_iterator<char>(in), {}};
-    return ('\0' + line).find('\0' + argument + '\0') != std::string::npos;
+    for (std::string word; std::getline(in, word, '\0');) {
+        if (word == argument) return true;
+    }
+    return false;
 }
 
 }  // namespace weft

@@ -70,6 +70,7 @@ Controller::Controller(boost::asio::io_context& io, Options options, Kernel& ker
     : io_(io),
       options_(std::move(options)),
       kernel_(kernel),
+      bgp_(io, state_, kernel, [this] { update_phase(); }),
       follower_(
           io, state_, [this] { source_followed(); }, [this] { source_noted(); }),
       settle_(io),
@@ -168,6 +169,7 @@ Result<Done> Controller::adopt(Running next) {
     cause_ = "configuration";
     retry_after_ = kFirstRetry;
     if (state_.cluster_known) {
+        bgp_.cluster_changed();
         reconcile();
     } else {
         update_phase();
@@ -189,6 +191,7 @@ void Controller::source_followed() {
     if (state_.backend() != before) {
         spdlog::info("calico_backend {} ({})", to_string(state_.backend()), to_string(state_.config.backend.origin));
     }
+    bgp_.cluster_changed();
     // With the same devices and addresses to look at, what was observed is still what there is.
     if (scope() != watched) observed_stale_ = true;
     reconcile_soon(state_.source.status.name);
@@ -267,7 +270,7 @@ Result<Preview> Controller::preview(const std::optional<std::string>& file) {
                               .host = *host,
                               .node = next->config.hostname.value,
                               .backend = next->config.backend.value});
-    return Preview{.kernel = difference(wanted.desired, *observed), .bird = {}};
+    return Preview{.kernel = difference(wanted.desired, *observed), .bird = bird_difference(next->config, cluster)};
 }
 
 Result<Lookup> Controller::lookup(const Address& destination) {

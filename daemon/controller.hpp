@@ -14,6 +14,7 @@
 #include <string>
 
 #include "daemon/actions.hpp"
+#include "daemon/bgp_side.hpp"
 #include "daemon/follower.hpp"
 #include "daemon/state.hpp"
 #include "tunnel/kernel.hpp"
@@ -87,6 +88,7 @@ class Controller final : public Actions {
     Options options_;
     Kernel& kernel_;
     State state_;
+    BgpSide bgp_;
     std::function<void()> changed_;
     Follower follower_;
 

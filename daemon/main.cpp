@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "daemon/bgp_side.hpp"
 #include "daemon/commands.hpp"
 #include "daemon/control_server.hpp"
 #include "daemon/controller.hpp"
@@ -53,17 +54,35 @@ bool may_administer_the_network() {
     return (data[0].effective & (1U << CAP_NET_ADMIN)) != 0;
 }
 
+/// Ends the BIRD that has weft's configuration; true when there is none any more.
+bool end_bird(const Config& config) {
+    boost::asio::io_context io(1);
+    Bird bird(io, {});
+    bird.unwanted(bird_settings(config), Goodbye::told);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (bird.status().bird != BirdState::off && std::chrono::steady_clock::now() < deadline) {
+        io.run_one_for(std::chrono::milliseconds(100));
+    }
+    if (bird.status().bird == BirdState::off) return true;
+    fmt::print(stderr, "weftd: BIRD does not end: {}\n", bird.status().reason);
+    return false;
+}
+
 int purge(const CommandLine& line, Kernel& kernel) {
     const Loaded loaded = load_config(line.config_file, process_environment());
     if (!loaded.ok()) return check(line);
     const Scope scope = scope_of(loaded.config, cluster_of(loaded.config));
     const auto observed = kernel.observe(scope);
     if (!observed) return fail(observed.error().message);
-    const std::vector<Change> changes = difference(Desired{}, *observed);
+    const bool ended = end_bird(loaded.config);
+    std::vector<Change> changes = difference(Desired{}, *observed);
+    const auto birds = removal_of_birds_routes(kernel, cluster_of(loaded.config).pools);
+    if (!birds) return fail(birds.error().message);
+    changes.insert(changes.end(), birds->begin(), birds->end());
     const std::vector<Failure> failures = kernel.apply(scope, changes);
     for (const std::string& message : messages_of(failures)) fmt::print(stderr, "weftd: {}\n", message);
     fmt::print("weftd: removed {} objects of weft's from this kernel\n", changes.size() - failures.size());
-    return failures.empty() ? 0 : 1;
+    return failures.empty() && ended ? 0 : 1;
 }
 
 /// Exit status: 0 nothing to do, 2 changes, 1 error.
@@ -190,7 +209,8 @@ int main(int argc, char** argv) {
     app.add_option("-c,--config", line.config_file, "The configuration file")->capture_default_str();
     app.add_option("-s,--socket", line.control_socket, "The control socket (wins over the file's 'control')");
     auto* check = app.add_flag("-p,--parse", line.check, "Check the configuration file and exit: 0 good, 1 errors");
-    auto* purge = app.add_flag("--purge", line.purge, "Remove everything weft owns from this host's kernel, and exit");
+    auto* purge = app.add_flag("--purge", line.purge,
+                               "Remove everything weft owns from this host's kernel, end its BIRD, and exit");
     auto* dry =
         app.add_flag("--dry-run", line.dry_run, "Print what would be changed, and exit: 0 nothing, 2 changes, 1 error");
     app.add_flag("--doctor", line.doctor, "Look this host over and say what to do about what is found");

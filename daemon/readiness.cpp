@@ -9,9 +9,6 @@
 namespace weft {
 namespace {
 
-/// Calico's threshold-time.
-constexpr std::chrono::seconds kAllSessions{30};
-
 bool runs_on_last_known(const State& state) {
     return state.cluster_known && state.source.last_known.has_value();
 }
@@ -54,6 +51,8 @@ void judge_bird(const State& state, std::vector<Reason>& reasons) {
                                ? std::string("BIRD does not run the last configuration yet")
                                : fmt::format("BIRD rejects its configuration: {}", bgp.config_error);
         reasons.push_back({.object = "bird", .text = std::move(text), .blocking = true});
+    } else if (!bgp.reason.empty()) {
+        reasons.push_back({.object = "bird", .text = bgp.reason, .blocking = true});
     }
 }
 

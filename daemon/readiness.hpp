@@ -12,6 +12,9 @@
 
 namespace weft {
 
+/// Calico's threshold-time: so long after the start all sessions are waited for, afterwards for one.
+inline constexpr std::chrono::seconds kAllSessions{30};
+
 struct Reason {
     std::string object;
     std::string text;

@@ -107,12 +107,14 @@ void Controller::reconcile() {
     } else {
         schedule_retry();
     }
+    bgp_.follow();
     update_phase();
 }
 
 bool Controller::apply(const std::vector<Change>& changes) {
     const std::vector<Failure> failures = kernel_.apply(scope(), changes);
     note_changes(changes, failures);
+    bgp_.kernel_changed(changes);
     report_failures(messages_of(failures));
 
     bool recorded = failures.empty() && changes.size() <= kRecordAtMost;

@@ -58,6 +58,9 @@ class Kernel {
     /// Returns the failures. Cost: about 3 us a change.
     virtual std::vector<Failure> apply(const Scope& scope, std::span<const Change> changes) = 0;
     virtual Result<Lookup> lookup(const Address& destination) = 0;
+    /// The main table's routes of a routing protocol that is not weft's, BIRD's for example: enough of each to remove
+    /// it through apply().
+    virtual Result<std::vector<ObservedRoute>> routes_of(std::uint8_t protocol) = 0;
 
     /// Calls back whenever something that concerns us may have changed: our own writes never do. `full`: notifications
     /// were lost or a device came or went, so dump everything.

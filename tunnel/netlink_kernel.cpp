@@ -122,6 +122,28 @@ Result<Lookup> NetlinkKernel::lookup(const Address& destination) {
     return found;
 }
 
+Result<std::vector<ObservedRoute>> NetlinkKernel::routes_of(std::uint8_t protocol) {
+    std::vector<ObservedRoute> found;
+    for (const Family family : kFamilies) {
+        if (family == Family::v6 && !state_->can.ipv6) continue;
+        std::vector<netlink::RawRoute> routes;
+        const auto outcome =
+            netlink::dump_routes(state_->requests, {.family = family, .protocol = protocol, .oif = 0}, routes);
+        if (!outcome.ok()) return Error{"cannot read the kernel's routes: " + outcome.words()};
+        for (const netlink::RawRoute& route : routes) {
+            // No device, no gateway: a removal then does not ask for them, and takes those with several as well.
+            constexpr std::uint8_t kBlackhole = 6;  // RTN_BLACKHOLE
+            found.push_back({.route = {.destination = route.destination,
+                                       .metric = route.metric,
+                                       .type = route.type == kBlackhole ? RouteType::blackhole : RouteType::unicast,
+                                       .via = {},
+                                       .protocol = protocol},
+                             .nexthop_id = 0});
+        }
+    }
+    return found;
+}
+
 void NetlinkKernel::watch(std::function<void(const Notice&)> notify) {
     state_->notify = std::move(notify);
 }

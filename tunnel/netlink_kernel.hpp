@@ -27,6 +27,7 @@ class NetlinkKernel final : public Kernel {
     /// Without CAP_NET_ADMIN nothing can be changed: it stops at the first refusal and returns that alone.
     std::vector<Failure> apply(const Scope& scope, std::span<const Change> changes) override;
     Result<Lookup> lookup(const Address& destination) override;
+    Result<std::vector<ObservedRoute>> routes_of(std::uint8_t protocol) override;
     /// Notices begin with the first observe(), which tells what there is to watch.
     void watch(std::function<void(const Notice&)> notify) override;
 

@@ -15,8 +15,9 @@ class SimulatedKernel final : public Kernel {
   public:
     Host host_facts;
     Observed observed;
-    std::string refuse;       ///< changes whose text holds this are refused; empty: none
-    std::size_t applied = 0;  ///< changes taken so far
+    std::vector<ObservedRoute> foreign_routes;  ///< of other protocols: what routes_of() answers
+    std::string refuse;                         ///< changes whose text holds this are refused; empty: none
+    std::size_t applied = 0;                    ///< changes taken so far
     std::function<void(const Notice&)> notify;
 
     SimulatedKernel() {
@@ -37,6 +38,11 @@ class SimulatedKernel final : public Kernel {
                 continue;
             }
             ++applied;
+            if (const auto* route = std::get_if<ObservedRoute>(&changes[i].object);
+                route && route->route.protocol != kProtocol && changes[i].verb == Verb::remove) {
+                std::erase(foreign_routes, *route);
+                continue;
+            }
             if (!record(observed, changes[i])) enter_device(changes[i]);
         }
         return failures;
@@ -47,6 +53,13 @@ class SimulatedKernel final : public Kernel {
         found.destination = destination;
         found.device = "eth0";
         found.type = "unicast";
+        return found;
+    }
+    Result<std::vector<ObservedRoute>> routes_of(std::uint8_t protocol) override {
+        std::vector<ObservedRoute> found;
+        for (const ObservedRoute& route : foreign_routes) {
+            if (route.route.protocol == protocol) found.push_back(route);
+        }
         return found;
     }
     void watch(std::function<void(const Notice&)> callback) override { notify = std::move(callback); }

@@ -129,6 +129,7 @@ class Lab:
             lines = [f'address {node.address(f)}/{(node.subnet.v4 if f == 4 else node.subnet.v6).prefixlen};'
                      for f in families]
             lines += [f'block {block};' for block in node.blocks if block.version in families]
+            lines += node.statements
             text.append(f'node "{node.name}" {{ {" ".join(lines)} }}')
         return '\n'.join(text) + '\n'
 
@@ -185,6 +186,9 @@ class Lab:
                 state = 'running' if node.process.poll() is None else f'exited with {node.process.returncode}'
             text.append(f'--- node {node.name}: weftd {state}; the end of its log:')
             text += node.log().splitlines()[-15:]
+            if node.bird.process():
+                text += ['  ' + line for line in node.run('birdc', '-s', '/run/weft/bird.ctl', 'show', 'protocols',
+                                                         check=False).stdout.splitlines()]
             for command in ('ip -d -br address show', 'ip -4 route show', 'ip -6 route show', 'ip nexthop show'):
                 words = command.split()
                 out = node.namespace.run(*words, check=False).stdout

@@ -8,6 +8,7 @@ import signal
 import subprocess
 
 from . import kernel as kernel_module
+from .bird import Bird
 from .namespace import Namespace
 from .ping import ping
 
@@ -31,14 +32,18 @@ class Workload:
             host.add_address(self.port, '169.254.1.1/32', scope=253)
             host.add_address(self.port, 'fe80::1/64')
         for address in self.addresses:
+            first = address == self.address(address.version)
             if bridge:
                 block = next(b for b in node.blocks if address in b)
                 guest.add_address('eth0', f'{address}/{block.prefixlen}')
-                guest.add_route(EVERYTHING[address.version], gateway=block[1])
+                if first:
+                    guest.add_route(EVERYTHING[address.version], gateway=block[1])
             else:
                 host.add_route(f'{address}/{address.max_prefixlen}', device=self.port)
                 guest.add_address('eth0', f'{address}/{address.max_prefixlen}')
-                guest.add_route(EVERYTHING[address.version], 'eth0', '169.254.1.1' if address.version == 4 else 'fe80::1', True)
+                if first:
+                    gateway = '169.254.1.1' if address.version == 4 else 'fe80::1'
+                    guest.add_route(EVERYTHING[address.version], 'eth0', gateway, True)
 
     def __str__(self):
         return f'{self.node.name}/{self.name}'
@@ -71,6 +76,8 @@ class Node:
         self.workloads = {}
         self.process = None
         self.options = []  # further arguments of weftd
+        self.statements = []  # further ones of its block in weft.conf
+        self.bird = Bird(self)
         self.directory = f'/run/lab/nodes/{name}'
         for part in ('run', 'state', 'etc'):
             os.makedirs(f'{self.directory}/{part}', exist_ok=True)
@@ -228,6 +235,8 @@ class Node:
             self.process.kill()
         if self.process:
             self.process.wait()
+        if self.bird.process():
+            self.bird.kill()
         for workload in self.workloads.values():
             workload.remove()
         self.namespace.remove()
