@@ -35,6 +35,9 @@ Config default_config() {
     config.health.value = {.address = *parse_address("127.0.0.1"), .port = 9099};
     config.control_socket.value = "/run/weft/weft.ctl";
     config.state_directory.value = "/var/lib/weft";
+    config.handover_prove.value = std::chrono::seconds(300);
+    config.handover_quiet.value = std::chrono::seconds(30);
+    config.handover_longest.value = std::chrono::seconds(900);
     return config;
 }
 

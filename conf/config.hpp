@@ -148,6 +148,9 @@ struct Config {
     Setting<Endpoint> health;
     Setting<std::string> control_socket;
     Setting<std::string> state_directory;
+    Setting<std::chrono::seconds> handover_prove;    ///< so long a node's answer is waited for
+    Setting<std::chrono::seconds> handover_quiet;    ///< so long nothing has come in through a device that goes
+    Setting<std::chrono::seconds> handover_longest;  ///< so long it stays at most once nothing is sent through it
 
     bool operator==(const Config&) const = default;
 };

@@ -28,6 +28,7 @@ class Printer {
         }
         if (set(config_.control_socket)) line("control {{ socket \"{}\"; }}", config_.control_socket.value);
         if (set(config_.state_directory)) line("state directory \"{}\";", config_.state_directory.value);
+        handover();
         bgp();
         vxlan();
         ipip();
@@ -37,6 +38,17 @@ class Printer {
     }
 
   private:
+    void handover() {
+        std::string inner;
+        const auto time = [&](std::string_view word, const Setting<std::chrono::seconds>& setting) {
+            if (set(setting)) inner += fmt::format(" {} {};", word, setting.value.count());
+        };
+        time("prove", config_.handover_prove);
+        time("quiet", config_.handover_quiet);
+        time("at most", config_.handover_longest);
+        if (!inner.empty()) line("handover {{{} }}", inner);
+    }
+
     /// Environment and command line are written too: the text has to stand for the whole value.
     template <class T>
     static bool set(const Setting<T>& setting) {

@@ -212,6 +212,12 @@ const Reader::Keywords& Reader::top_keywords() {
                                                           set(config_.control_socket, path, place);
                                                       }}});
          }},
+        {"handover", false, true,
+         [this, need_block](Words& words, const Statement& statement) {
+             words.end();
+             need_block(statement);
+             handover(statement);
+         }},
         {"state", false, false,
          [this](Words& words, const Statement&) {
              words.expect("directory");
@@ -222,6 +228,24 @@ const Reader::Keywords& Reader::top_keywords() {
          }},
     };
     return top_;
+}
+
+void Reader::handover(const Statement& statement) {
+    const auto time = [this](Setting<std::chrono::seconds>& setting) {
+        return [this, &setting](Words& in, const Statement&) {
+            const Place at = in.place();
+            const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(in.duration("a time in seconds"));
+            if (seconds > std::chrono::hours(24)) throw Wrong{at, "a handover takes at most 24 hours: 86400"};
+            set(setting, seconds, at);
+        };
+    };
+    statements(statement.block, "handover",
+               {{"prove", false, false, time(config_.handover_prove)},
+                {"quiet", false, false, time(config_.handover_quiet)},
+                {"at", false, false, [this, time](Words& in, const Statement& inner) {
+                     in.expect("most");
+                     time(config_.handover_longest)(in, inner);
+                 }}});
 }
 
 void Reader::include(Words& words) {

@@ -37,6 +37,7 @@ class Reader {
     void one(const Statement& statement, std::string_view where, const Keywords& keywords,
              std::map<std::string_view, Place>& seen);
     void wrong(Place place, std::string message);
+    void handover(const Statement& statement);
     void include(Words& words);
     void define(Words& words);
     void log(Words& words);

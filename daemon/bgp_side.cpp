@@ -90,7 +90,11 @@ void BgpSide::kernel_changed(std::span<const Change> changes) {
 
 void BgpSide::follow() {
     if (!state_.source_synced) return;
-    if (bgp_is_wanted(state_)) return want();
+    if (announced_ != state_.still_announced) {
+        announced_ = state_.still_announced;
+        stale_ = true;
+    }
+    if (bgp_is_wanted(state_) || !announced_.empty()) return want();
     // Until weftd's own routes are there, BIRD's carry the traffic.
     if (!state_.kernel_synced) return;
     patience_.cancel();
@@ -104,7 +108,12 @@ void BgpSide::want() {
     leftovers_ = true;
     if (!std::exchange(stale_, false)) return;
     pools_ = state_.cluster.pools;
-    bird_.want(bird_settings(state_.config), bird_config(state_.config, state_.cluster));
+    Cluster told = state_.cluster;
+    for (const Pool& pool : announced_) {
+        const auto at = std::ranges::find(told.pools, pool.cidr, &Pool::cidr);
+        if (at != told.pools.end()) *at = pool;
+    }
+    bird_.want(bird_settings(state_.config), bird_config(state_.config, told));
     take_over_status();
     patience_.expires_at(state_.bgp.started + kAllSessions + std::chrono::milliseconds(1));
     patience_.async_wait([this](const boost::system::error_code& stopped) {

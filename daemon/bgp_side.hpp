@@ -46,6 +46,7 @@ class BgpSide {
     boost::asio::steady_timer patience_;  ///< when readiness begins to judge sessions otherwise
     bool stale_ = true;                   ///< the rendered configuration is
     bool leftovers_ = true;               ///< BIRD's routes may be in the kernel while BGP is off
+    std::vector<Pool> announced_;         ///< State::still_announced, as BIRD was last told
     std::vector<Pool> pools_;             ///< of the last configuration that BIRD was wanted with
 };
 

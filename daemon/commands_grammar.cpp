@@ -110,6 +110,7 @@ struct Candidate {
 
 std::vector<Candidate> all_candidates() {
     std::vector<Candidate> all;
+    all.reserve(kPatterns.size());
     for (const Pattern& pattern : kPatterns) all.push_back({&pattern, split(pattern.words)});
     return all;
 }

@@ -22,7 +22,7 @@ Reply reply_of(unsigned code, std::string_view text, Line last) {
     return reply_of(std::move(lines));
 }
 
-std::vector<Line> lines_of(Reply reply) {
+std::vector<Line> lines_of(const Reply& reply) {
     std::vector<Line> lines;
     while (auto line = reply()) lines.push_back(*std::move(line));
     return lines;

@@ -65,7 +65,7 @@ Reply reply_of(std::vector<Line> lines);
 Reply reply_of(unsigned code, std::string_view text, Line last);
 
 /// Everything a (short) reply has to say.
-std::vector<Line> lines_of(Reply reply);
+std::vector<Line> lines_of(const Reply& reply);
 /// `first`, and after it what `rest` says.
 Reply joined(std::vector<Line> first, Reply rest);
 

@@ -60,7 +60,9 @@ Scope scope_of(const Config& config, const Cluster& cluster) {
                 .own4 = {},
                 .own6 = {},
                 .peer4 = some_peer(cluster, self, Family::v4),
-                .peer6 = some_peer(cluster, self, Family::v6)};
+                .peer6 = some_peer(cluster, self, Family::v6),
+                .vni = cluster.vxlan.vni,
+                .port = cluster.vxlan.port};
     if (self != nullptr && self->address4) scope.own4 = self->address4->address;
     if (self != nullptr && self->address6) scope.own6 = self->address6->address;
     return scope;
@@ -77,6 +79,8 @@ Controller::Controller(boost::asio::io_context& io, Options options, Kernel& ker
       retry_(io),
       audit_(io),
       revert_(io),
+      contested_(io),
+      handover_(io, [this](std::string cause) { look_again(std::move(cause)); }),
       retry_after_(kFirstRetry) {
     state_.started = std::chrono::steady_clock::now();
     state_.started_wall = std::chrono::system_clock::now();
@@ -85,7 +89,9 @@ Controller::Controller(boost::asio::io_context& io, Options options, Kernel& ker
 Controller::~Controller() = default;
 
 Scope Controller::scope() const {
-    return scope_of(state_.config, state_.cluster);
+    Scope scope = scope_of(state_.config, state_.cluster);
+    scope.bird = handover_.looks_at_bird();
+    return scope;
 }
 
 Result<Controller::Running> Controller::load(const std::string& file) const {
@@ -161,13 +167,14 @@ Result<Done> Controller::adopt(Running next) {
     state_.config_loaded = true;
     state_.node = state_.config.hostname.value;
     follower_.follow(state_.config, state_.cluster_known ? &state_.cluster : nullptr);
-    take_cluster();
+    handover_.configured(take_cluster(), state_.cluster);
     ++state_.counters.source_events;
     state_.last_reload = std::chrono::system_clock::now();
     state_.last_reload_result = "ok";
     observed_stale_ = true;  // devices may have other names, this node another address
     cause_ = "configuration";
     retry_after_ = kFirstRetry;
+    contention_.clear();
     if (state_.cluster_known) {
         bgp_.cluster_changed();
         reconcile();
@@ -177,17 +184,21 @@ Result<Done> Controller::adopt(Running next) {
     return Done{};
 }
 
-void Controller::take_cluster() {
+Cluster Controller::take_cluster() {
     state_.source_synced = state_.source.status.synced;
-    if (!follower_.knows()) return;
-    state_.cluster = follower_.cluster(state_.config);
+    if (!follower_.knows()) return state_.cluster;
     state_.cluster_known = true;
+    return std::exchange(state_.cluster, follower_.cluster(state_.config));
 }
 
 void Controller::source_followed() {
     const Backend before = state_.backend();
     const Scope watched = scope();
-    take_cluster();
+    const Cluster earlier = take_cluster();
+    // Nodes and blocks come and go; only another encapsulation is carried through in steps.
+    const bool turned = earlier.pools != state_.cluster.pools || earlier.vxlan != state_.cluster.vxlan ||
+                        earlier.ipip != state_.cluster.ipip || state_.backend() != before;
+    if (turned) handover_.configured(earlier, state_.cluster);
     if (state_.backend() != before) {
         spdlog::info("calico_backend {} ({})", to_string(state_.backend()), to_string(state_.config.backend.origin));
     }
@@ -266,6 +277,8 @@ Result<Preview> Controller::preview(const std::optional<std::string>& file) {
     if (!host) return host.error();
     const auto observed = kernel_.observe(scope);
     if (!observed) return observed.error();
+    // What is watched are the running configuration's objects, not those that were only looked at.
+    if (state_.config_loaded && scope != this->scope()) observed_stale_ = !observe();
     const Plan wanted = plan({.cluster = cluster,
                               .host = *host,
                               .node = next->config.hostname.value,

@@ -15,7 +15,9 @@
 
 #include "daemon/actions.hpp"
 #include "daemon/bgp_side.hpp"
+#include "daemon/contention.hpp"
 #include "daemon/follower.hpp"
+#include "daemon/handover.hpp"
 #include "daemon/state.hpp"
 #include "tunnel/kernel.hpp"
 
@@ -67,11 +69,13 @@ class Controller final : public Actions {
     Result<Running> last_good(const Error& broken);
     void recall(const std::string& state_directory);
     Result<Done> adopt(Running next);
-    void take_cluster();
+    /// The cluster before.
+    Cluster take_cluster();
     void source_followed();
     void source_noted();
     void kernel_noticed(const Kernel::Notice& notice);
     void reconcile_soon(std::string cause);
+    void look_again(std::string cause);
     void reconcile();
     /// One pass; false when it has to be made again because devices changed.
     bool apply(const std::vector<Change>& changes);
@@ -81,6 +85,7 @@ class Controller final : public Actions {
     void report_problems(std::vector<Problem> problems);
     void schedule_retry();
     void schedule_audit();
+    void schedule_contested();
     void update_phase();
     Scope scope() const;
 
@@ -96,6 +101,9 @@ class Controller final : public Actions {
     boost::asio::steady_timer retry_;
     boost::asio::steady_timer audit_;
     boost::asio::steady_timer revert_;  ///< `configure timeout`
+    boost::asio::steady_timer contested_;
+    Contention contention_;
+    Handover handover_;
     bool settling_ = false;
     bool observed_stale_ = true;  ///< only a dump can tell what the kernel has
     bool drift_ = false;          ///< somebody else changed what is ours since the last reconcile

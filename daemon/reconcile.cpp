@@ -44,6 +44,7 @@ void Controller::kernel_noticed(const Kernel::Notice& notice) {
     ++state_.counters.kernel_notices;
     drift_ = true;
     observed_stale_ = true;
+    contention_.heard(notice.object, notice.by);
     if (notice.full) ++state_.counters.kernel_resyncs;
     reconcile_soon(notice.object.empty() ? "kernel changed" : notice.object);
 }
@@ -57,6 +58,11 @@ void Controller::reconcile_soon(std::string cause) {
         settling_ = false;
         if (!stopped) reconcile();
     });
+}
+
+void Controller::look_again(std::string cause) {
+    observed_stale_ = true;
+    reconcile_soon(std::move(cause));
 }
 
 bool Controller::observe() {
@@ -84,9 +90,12 @@ void Controller::reconcile() {
         if (observed_stale_ && !observe()) break;
         Plan wanted =
             plan({.cluster = state_.cluster, .host = state_.host, .node = state_.node, .backend = state_.backend()});
-        state_.desired = std::move(wanted.desired);
-        report_problems(std::move(wanted.problems));
+        state_.desired = handover_.stage(state_, std::move(wanted.desired));
+        std::ranges::move(handover_.problems(state_), std::back_inserter(wanted.problems));
         std::vector<Change> changes = difference(state_.desired, state_.observed);
+        contention_.hold_back(changes, drift_, begin);
+        std::ranges::move(contention_.problems(), std::back_inserter(wanted.problems));
+        report_problems(std::move(wanted.problems));
         // On the last known cluster nothing is taken away: the kernel may know better than the disk.
         if (!state_.source_synced) keep_what_is_there(changes);
         if (changes.empty()) report_failures({});
@@ -94,6 +103,7 @@ void Controller::reconcile() {
     }
     state_.kernel_synced = settled && state_.kernel_failures.empty();
     drift_ = false;
+    schedule_contested();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     const auto& bounds = Counters::kBounds;
     const auto bucket = std::lower_bound(bounds.begin(), bounds.end(), seconds) - bounds.begin();
@@ -194,6 +204,18 @@ void Controller::schedule_audit() {
         cause_ = "audit";
         reconcile();
         schedule_audit();
+    });
+}
+
+void Controller::schedule_contested() {
+    const auto due = contention_.next();
+    if (!due) return;
+    contested_.expires_at(*due);
+    contested_.async_wait([this](const boost::system::error_code& stopped) {
+        if (stopped) return;
+        observed_stale_ = true;
+        cause_ = "contested";
+        reconcile();
     });
 }
 

@@ -44,6 +44,7 @@ std::vector<Use> uses_of_nodes(const State& state) {
 
 std::string path_of(const std::set<Path>& paths) {
     std::vector<std::string_view> names;
+    names.reserve(paths.size());
     for (const Path path : paths) names.push_back(to_string(path));
     return fmt::format("{}", fmt::join(names, ", "));
 }

@@ -145,6 +145,10 @@ class Settings {
         const Endpoint& health = config.health.value;
         add("health listen", fmt::format("{} port {}", to_string(health.address), health.port), config.health);
         add("control socket", config.control_socket.value, config.control_socket);
+        const auto seconds = [](std::chrono::seconds time) { return fmt::format("{} s", time.count()); };
+        add("handover prove", seconds(config.handover_prove.value), config.handover_prove);
+        add("handover quiet", seconds(config.handover_quiet.value), config.handover_quiet);
+        add("handover at most", seconds(config.handover_longest.value), config.handover_longest);
         add("state directory", config.state_directory.value, config.state_directory);
     }
 

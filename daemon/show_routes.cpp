@@ -64,6 +64,9 @@ std::string device_name(const State& state, Device device) {
         const auto& under = state.host.underlay(family);
         return under ? under->device : std::string(to_string(device));
     };
+    for (const ObservedVxlan& have : state.observed.vxlan) {
+        if (have.device.role == device && device != Device::other) return have.device.name;
+    }
     switch (device) {
         case Device::none:
             return {};
@@ -77,6 +80,8 @@ std::string device_name(const State& state, Device device) {
             return underlay(Family::v4);
         case Device::under6:
             return underlay(Family::v6);
+        case Device::old4:
+        case Device::old6:
         case Device::other:
             break;
     }

@@ -83,6 +83,8 @@ struct State {
     Host host;
     Desired desired;
     Observed observed;
+    /// Of these pools BIRD is told that they are still its own, because other nodes rely on it (tunnel/handover.hpp).
+    std::vector<Pool> still_announced;
     std::vector<Problem> problems;  ///< of the plan, of the kernel, of BIRD; see readiness.hpp for what counts
     std::vector<std::string> kernel_failures;  ///< of the last reconcile, the kernel's words
     BgpStatus bgp;

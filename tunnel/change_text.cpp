@@ -57,6 +57,25 @@ std::string_view object_kind(const Object& object) {
                       object);
 }
 
+std::string object_name(const Object& object) {
+    const std::string key =
+        std::visit(Overloaded{
+                       [](const Sysctl& setting) { return setting.path; },
+                       [](const VxlanDevice& device) { return device.name; },
+                       [](const IpipDevice& device) { return device.name; },
+                       [](const Neighbour& entry) {
+                           return fmt::format("{} dev {}", to_string(entry.address), to_string(entry.device));
+                       },
+                       [](const FdbEntry& entry) {
+                           return fmt::format("{} dev {}", to_string(entry.mac), to_string(entry.device));
+                       },
+                       [](const Nexthop& nexthop) { return fmt::format("{}", nexthop.id); },
+                       [](const ObservedRoute& route) { return to_string(route.route.destination); },
+                   },
+                   object);
+    return fmt::format("{} {}", object_kind(object), key);
+}
+
 std::string to_string(const Change& change) {
     return fmt::format("{} {} {}", verb_text(change.verb), object_kind(change.object), object_text(change.object));
 }

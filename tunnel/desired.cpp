@@ -14,6 +14,10 @@ std::string_view to_string(Device device) {
             return "vxlan6";
         case Device::ipip:
             return "ipip";
+        case Device::old4:
+            return "old4";
+        case Device::old6:
+            return "old6";
         case Device::under4:
             return "under4";
         case Device::under6:

@@ -24,7 +24,9 @@ enum class Device : std::uint8_t {
     none,    ///< no device (blackhole)
     vxlan4,  ///< our VXLAN device for IPv4
     vxlan6,
-    ipip,    ///< tunl0
+    ipip,  ///< tunl0
+    old4,  ///< our VXLAN device for IPv4 as it was before the VNI or the port changed; traffic leaves it
+    old6,
     under4,  ///< the underlay device that carries this node's IPv4 address
     under6,
     other,  ///< observed only: some device that has none of these roles
@@ -32,12 +34,17 @@ enum class Device : std::uint8_t {
 constexpr Device vxlan_device(Family family) {
     return family == Family::v4 ? Device::vxlan4 : Device::vxlan6;
 }
+constexpr Device old_device(Family family) {
+    return family == Family::v4 ? Device::old4 : Device::old6;
+}
 constexpr Device under_device(Family family) {
     return family == Family::v4 ? Device::under4 : Device::under6;
 }
 
 /// RTPROT of all that weft writes: Calico's, so that a node taken over from Calico is adopted in place.
 inline constexpr std::uint8_t kProtocol = 80;
+/// RTPROT_BIRD.
+inline constexpr std::uint8_t kProtocolBird = 12;
 /// Metric of own blocks' blackholes: worse than any route a workload, a bridge or an administrator would set, so that
 /// a blackhole never shadows one.
 inline constexpr std::uint32_t kBlackholeMetric = 65535;
@@ -46,8 +53,8 @@ constexpr std::uint32_t route_metric(Family family) {
     return family == Family::v4 ? 0 : 1024;
 }
 
-/// A VXLAN device. Key: role. A device that differs in what vxlan_changelink refuses to change (name, vni, port,
-/// external, family of the local address) is made anew; all else is changed in place.
+/// A VXLAN device. Key: role. A device that differs in what vxlan_changelink refuses to change (vni, port,
+/// family of the local address; external) is made anew; all else is changed in place.
 struct VxlanDevice {
     Device role = Device::vxlan4;
     std::string name;
@@ -127,6 +134,8 @@ struct Desired {
     std::vector<FdbEntry> fdb;
     std::vector<Route> routes;
     std::vector<Sysctl> sysctls;
+    /// Roles of devices that are not wanted any more but stay, with all that is on them: traffic is still leaving them.
+    std::vector<Device> draining;
     bool use_nexthop_objects = true;  ///< routes refer to nexthop objects, one for each distinct Via
 
     bool operator==(const Desired&) const = default;

@@ -107,6 +107,7 @@ class Differ {
     bool anew(Device role) const { return (anew_ & bit(role)) != 0; }
     /// Devices that go at the end for good: their entries go with them.
     bool going(Device role) const { return (going_ & bit(role)) != 0; }
+    bool stays(Device role) const { return std::ranges::find(desired_.draining, role) != desired_.draining.end(); }
     bool lost(const Neighbour& have) const { return ((anew_ | forgetful_) & bit(have.device)) != 0; }
     bool lost(const FdbEntry& have) const { return anew(have.device); }
 
@@ -124,6 +125,7 @@ class Differ {
         for (const ObservedVxlan& have : observed_.vxlan) {
             const auto wanted = [&](const VxlanDevice& want) { return want.role == have.device.role; };
             if (std::ranges::any_of(desired_.vxlan, wanted)) continue;
+            if (stays(have.device.role)) continue;
             if (have.device.role != Device::other) going_ |= bit(have.device.role);
             stale_devices_.push_back({Verb::remove, have.device, "not wanted"});
         }
@@ -139,13 +141,14 @@ class Differ {
             // neigh_changeaddr flushes all neighbours of a device whose MAC changes, permanent ones included.
             const bool forgets = have.device.mac != want.mac;
             if (forgets) forgetful_ |= bit(want.role);
+            // Its settings are found under the new name only once it has it.
+            if (have.device.name != want.name) made_.push_back(want.name);
             devices_.push_back({Verb::replace, want, what, forgets});
         }
     }
 
     /// vxlan_nl2conf refuses to change these in a device that exists.
     static std::string_view why_anew(const VxlanDevice& want, const ObservedVxlan& have) {
-        if (have.device.name != want.name) return "differs: name";
         if (have.external) return "differs: external";
         if (have.device.vni != want.vni) return "differs: vni";
         if (have.device.port != want.port) return "differs: port";
@@ -154,6 +157,7 @@ class Differ {
     }
 
     static std::string_view why_changed(const VxlanDevice& want, const ObservedVxlan& have) {
+        if (have.device.name != want.name) return "differs: name";
         if (have.device.local != want.local) return "differs: local address";
         if (have.device.parent != want.parent) return "differs: parent";
         if (have.device.learning != want.learning) return "differs: learning";
@@ -173,7 +177,8 @@ class Differ {
     void ipip_device() {
         const auto& have = observed_.ipip;
         if (!desired_.ipip) {
-            if (have && have->ours) stale_devices_.push_back({Verb::remove, have->device, "not wanted"});
+            if (have && have->ours && !stays(Device::ipip))
+                stale_devices_.push_back({Verb::remove, have->device, "not wanted"});
             return;
         }
         const IpipDevice& want = *desired_.ipip;
@@ -228,7 +233,7 @@ class Differ {
                 changes_.push_back({have ? Verb::replace : Verb::add, want, have ? "differs" : "missing"});
             },
             [&](const Entry& have) {
-                if (!going(have.device)) stale.push_back({Verb::remove, have, "not wanted"});
+                if (!going(have.device) && !stays(have.device)) stale.push_back({Verb::remove, have, "not wanted"});
             });
     }
 

@@ -32,6 +32,8 @@ struct Change {
 std::string to_string(const Change& change);
 /// "sysctl", "device", "neighbour", "fdb", "nexthop", "route": the label of metrics.
 std::string_view object_kind(const Object& object);
+/// Kind and key, and nothing that may change about it: "route 10.65.2.0/26", "fdb 66:...:01 dev vxlan4".
+std::string object_name(const Object& object);
 
 /// What must be done, in order, so that `observed` becomes `desired`; empty when nothing has to.
 /// Nexthop ids: one already there with the same Via is used again; new ones count up from kFirstNexthopId past all

@@ -96,9 +96,10 @@ class Application {
     void carry_out(Verb verb, const VxlanDevice& device) {
         flush();
         const auto outcome = verb == Verb::remove ? netlink::remove(socket_, device)
-                                                  : netlink::configure(socket_, device, roles_.index(device.parent));
+                                                  : netlink::configure(socket_, device, roles_.index(device.role),
+                                                                       roles_.index(device.parent));
         if (outcome.unknown_kind) can_.vxlan = false;
-        finish_device(outcome, device.role, device.name);
+        finish_device(outcome, device.role);
     }
 
     void carry_out(Verb verb, const IpipDevice& device) {
@@ -106,21 +107,22 @@ class Application {
         const auto outcome =
             verb == Verb::remove ? netlink::remove(socket_, device) : netlink::configure(socket_, device);
         if (outcome.unknown_kind) can_.ipip = false;
-        finish_device(outcome, Device::ipip, device.name);
+        finish_device(outcome, Device::ipip);
     }
 
-    void finish_device(const netlink::DeviceOutcome& outcome, Device role, const std::string& name) {
+    void finish_device(const netlink::DeviceOutcome& outcome, Device role) {
         changed_devices_ = true;
         if (outcome.error == EPERM) {
             fail(at_, Outcome{EPERM, outcome.text});
         } else if (outcome.error != 0) {
             fail(at_, outcome.error, outcome.text);
         }
-        const auto link = outcome.usable ? netlink::find_link(socket_, name) : std::nullopt;
-        const std::uint32_t index = link ? link->index : 0;
+        const std::uint32_t index = outcome.usable ? outcome.index : 0;
         if (role == Device::vxlan4) roles_.vxlan4 = index;
         if (role == Device::vxlan6) roles_.vxlan6 = index;
         if (role == Device::ipip) roles_.ipip = index;
+        if (role == Device::old4) roles_.old4 = index;
+        if (role == Device::old6) roles_.old6 = index;
     }
 
     void carry_out(Verb verb, const Neighbour& entry) {
@@ -164,6 +166,9 @@ class Application {
                 return "device " + scope_.vxlan_device4;
             case Device::vxlan6:
                 return "device " + scope_.vxlan_device6;
+            case Device::old4:
+            case Device::old6:
+                return "the device that the route led through";
             case Device::ipip:
                 return "device " + scope_.ipip_device;
             case Device::under4:

@@ -68,10 +68,10 @@ void put_vxlan(Writer& request, const VxlanDevice& device, std::uint32_t parent,
     request.close(info);
 }
 
-Outcome create_vxlan(Socket& socket, const VxlanDevice& device, std::uint32_t parent) {
+Outcome create_vxlan(Socket& socket, const VxlanDevice& device, const std::string& name, std::uint32_t parent) {
     Writer request;
     begin_link(request, socket, NLM_F_CREATE | NLM_F_EXCL, 0);
-    request.put_text(IFLA_IFNAME, device.name);
+    request.put_text(IFLA_IFNAME, name);
     request.put_mac(IFLA_ADDRESS, device.mac);
     if (device.mtu != 0) request.put_value(IFLA_MTU, device.mtu);
     put_vxlan(request, device, parent, true);
@@ -193,6 +193,20 @@ void change_vxlan(Steps& steps, Socket& socket, const Link& link, const VxlanDev
     set_address(steps, socket, link.index, device.address);
 }
 
+/// For a device whose name the one before it still has.
+std::string interim_name(Socket& socket, const VxlanDevice& device) {
+    const int family = device.local.family == Family::v4 ? 4 : 6;
+    std::string name = fmt::format("weft{}.{}", family, device.vni);
+    return find_link(socket, name) ? fmt::format("weft{}p{}", family, device.port) : name;
+}
+
+/// Kernels before 6.2 refuse it while the device is up (dev_change_name), and setting it down would take its routes.
+void rename(Steps& steps, Socket& socket, const Link& link, const std::string& name) {
+    const auto put = [&](Writer& request) { request.put_text(IFLA_IFNAME, name); };
+    const Outcome outcome = set_attribute(socket, link.index, put);
+    steps.took(outcome, fmt::format("renaming it from {}", link.name));
+}
+
 DeviceOutcome in_the_way(Steps& steps, const Link& link) {
     steps.fail(EEXIST,
                fmt::format("a device of kind '{}' (vxlan id {} port {}) has this name and weft leaves it alone; "
@@ -203,16 +217,36 @@ DeviceOutcome in_the_way(Steps& steps, const Link& link) {
 
 }  // namespace
 
-DeviceOutcome configure(Socket& socket, const VxlanDevice& device, std::uint32_t parent) {
+VxlanLinks vxlan_links(const std::vector<Link>& links, const Scope& scope, Family family) {
+    const std::string& name = family == Family::v4 ? scope.vxlan_device4 : scope.vxlan_device6;
+    const std::string alias = fmt::format("{}{}", kAliasPrefix, to_string(vxlan_device(family)));
+    VxlanLinks found;
+    const auto right = [&](const Link& link) {
+        return (scope.vni == 0 || link.vni == scope.vni) && (scope.port == 0 || link.port == scope.port) &&
+               !link.external;
+    };
+    for (const bool named : {true, false}) {
+        for (const Link& link : links) {
+            if ((link.name == name) != named || (!named && link.alias != alias)) continue;
+            const Link*& place = right(link) || scope.vni == 0 ? found.wanted : found.old;
+            if (place == nullptr) place = &link;
+        }
+    }
+    return found;
+}
+
+DeviceOutcome configure(Socket& socket, const VxlanDevice& device, std::uint32_t index, std::uint32_t parent) {
     Steps steps(device.name);
     if (parent == 0) {
         steps.fail(ENODEV, fmt::format("no network device carries this node's address {}", to_string(device.local)));
         return steps.end(false);
     }
-    auto link = find_link(socket, device.name);
-    const bool create = !link;
-    if (create) {
-        const Outcome outcome = create_vxlan(socket, device, parent);
+    auto link = find_link(socket, index);
+    if (!link) {
+        const auto namesake = find_link(socket, device.name);
+        if (namesake && namesake->kind != "vxlan") return in_the_way(steps, *namesake);
+        const std::string name = namesake ? interim_name(socket, device) : device.name;
+        const Outcome outcome = create_vxlan(socket, device, name, parent);
         if (outcome.error == EOPNOTSUPP) {
             return steps.unknown_kind(fmt::format(
                 "this kernel has no vxlan module; install or load it (modprobe vxlan): {}", outcome.words()));
@@ -221,11 +255,13 @@ DeviceOutcome configure(Socket& socket, const VxlanDevice& device, std::uint32_t
             explain_create(steps, socket, device, outcome);
             return steps.end(false);
         }
-        link = find_link(socket, device.name);
+        link = find_link(socket, name);
         if (!link) {
             steps.fail(ENODEV, "went away while it was being made");
             return steps.end(false);
         }
+    } else if (link->name != device.name) {
+        rename(steps, socket, *link, device.name);
     }
     if (link->kind != "vxlan" || link->vni != device.vni || link->port != device.port || link->external) {
         return in_the_way(steps, *link);
@@ -233,7 +269,9 @@ DeviceOutcome configure(Socket& socket, const VxlanDevice& device, std::uint32_t
     change_vxlan(steps, socket, *link, device, parent);
     const Outcome up = set_up(socket, link->index);
     if (!up.ok()) explain_up(steps, socket, device, up);
-    return steps.end(up.ok());
+    DeviceOutcome outcome = steps.end(up.ok());
+    if (outcome.usable) outcome.index = link->index;
+    return outcome;
 }
 
 DeviceOutcome configure(Socket& socket, const IpipDevice& device) {
@@ -263,7 +301,9 @@ DeviceOutcome configure(Socket& socket, const IpipDevice& device) {
     set_mtu(steps, socket, *link, device.mtu);
     set_alias(steps, socket, *link, kIpipAlias);
     if (!device.address.is_unspecified()) set_address(steps, socket, link->index, device.address);
-    return steps.end(steps.took(set_up(socket, link->index), "cannot be set up"));
+    DeviceOutcome outcome = steps.end(steps.took(set_up(socket, link->index), "cannot be set up"));
+    if (outcome.usable) outcome.index = link->index;
+    return outcome;
 }
 
 DeviceOutcome remove(Socket& socket, const VxlanDevice& device) {

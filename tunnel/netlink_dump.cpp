@@ -46,15 +46,22 @@ std::optional<Link> get_link(Socket& socket, std::uint32_t index, std::string_vi
 
 }  // namespace
 
-Result<std::vector<Link>> dump_links(Socket& socket) {
+Result<std::vector<Link>> dump_links(Socket& socket, std::string_view kind) {
     Writer request;
     request.begin(RTM_GETLINK, NLM_F_DUMP, socket.take_sequence());
     request.fixed(ifinfomsg{});
     request.put_value(IFLA_EXT_MASK, kWithoutStatistics);
+    if (!kind.empty()) {
+        const std::size_t info = request.open(IFLA_LINKINFO);
+        request.put_text(IFLA_INFO_KIND, kind);
+        request.close(info);
+    }
     request.end();
     std::vector<Link> links;
     const Outcome outcome = dump_into(socket, request, RTM_NEWLINK, links, parse_link);
     if (!outcome.ok()) return Error{"cannot list the network devices: " + outcome.words()};
+    // A kind whose module is not loaded filters nothing.
+    if (!kind.empty()) std::erase_if(links, [&](const Link& link) { return link.kind != kind; });
     std::ranges::sort(links, {}, &Link::index);
     return links;
 }

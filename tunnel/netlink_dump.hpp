@@ -11,7 +11,8 @@
 
 namespace weft::netlink {
 
-Result<std::vector<Link>> dump_links(Socket& socket);
+/// All, or those of one kind.
+Result<std::vector<Link>> dump_links(Socket& socket, std::string_view kind = {});
 /// unset: there is none.
 std::optional<Link> find_link(Socket& socket, std::string_view name);
 std::optional<Link> find_link(Socket& socket, std::uint32_t index);

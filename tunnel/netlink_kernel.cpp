@@ -8,6 +8,7 @@
 
 #include "tunnel/netlink_devices.hpp"
 #include "tunnel/netlink_state.hpp"
+#include "tunnel/sysctl.hpp"
 
 namespace weft {
 namespace {
@@ -38,6 +39,7 @@ Result<std::unique_ptr<NetlinkKernel>> NetlinkKernel::open(Options options) {
     if (!requests) return requests.error();
     auto notifications = netlink::Socket::open(netlink::watched_groups());
     if (!notifications) return notifications.error();
+    if (options.notification_buffer != 0) notifications->set_receive_buffer(options.notification_buffer);
     auto state = std::make_unique<State>(State{std::move(*requests), std::move(*notifications), {}, {}, {}, {}});
     utsname name{};
     if (uname(&name) == 0) state->version = parse_kernel_version(name.release);
@@ -79,13 +81,17 @@ Result<Surroundings> NetlinkKernel::State::survey(const Scope& scope) {
             found.links.push_back(std::move(*link));
         }
     };
-    const auto add_ours = [&](const std::string& name, std::string_view kind, std::uint32_t& role) {
-        auto link = netlink::find_link(requests, name);
-        if (link && link->kind == kind) add(std::move(link), role);
+    auto ours = netlink::dump_links(requests, "vxlan");
+    if (!ours) return ours.error();
+    const auto add_vxlan = [&](Family family, std::uint32_t& wanted, std::uint32_t& old) {
+        const netlink::VxlanLinks found = netlink::vxlan_links(*ours, scope, family);
+        if (found.wanted) add(*found.wanted, wanted);
+        if (found.old) add(*found.old, old);
     };
-    add_ours(scope.vxlan_device4, "vxlan", roles.vxlan4);
-    add_ours(scope.vxlan_device6, "vxlan", roles.vxlan6);
-    add_ours(scope.ipip_device, "ipip", roles.ipip);
+    add_vxlan(Family::v4, roles.vxlan4, roles.old4);
+    add_vxlan(Family::v6, roles.vxlan6, roles.old6);
+    auto ipip = netlink::find_link(requests, scope.ipip_device);
+    if (ipip && ipip->kind == "ipip") add(std::move(ipip), roles.ipip);
     add(netlink::find_underlay(requests, *addresses, scope.own4, scope.peer4), roles.under4);
     add(netlink::find_underlay(requests, *addresses, scope.own6, scope.peer6), roles.under6);
     std::ranges::sort(found.links, {}, &Link::index);
@@ -155,11 +161,13 @@ int NetlinkKernel::notification_fd() const {
 void NetlinkKernel::read_notifications() {
     bool lost = false;
     bool look_at_links = false;
+    bool look_at_sysctls = false;
     std::vector<Notice> notices;
     for (netlink::Bytes datagram; !(datagram = state_->notifications.poll(lost)).empty();) {
         while (const auto message = netlink::next_message(datagram)) {
             auto verdict = state_->watch.judge(*message, state_->requests.port());
             look_at_links = look_at_links || verdict.look_at_links;
+            look_at_sysctls = look_at_sysctls || verdict.look_at_sysctls;
             if (verdict.notice) notices.push_back(std::move(*verdict.notice));
         }
     }
@@ -169,6 +177,12 @@ void NetlinkKernel::read_notifications() {
         if (now && now->links != state_->watch.links()) {
             notices.push_back({true, 0, "a device changed"});
             state_->watch.learn_links(now->roles, std::move(now->links), std::move(now->addresses));
+        }
+    }
+    if (look_at_sysctls) {
+        for (const Sysctl& setting : state_->watch.sysctls()) {
+            if (read_sysctl(setting.path) == setting.value) continue;
+            notices.push_back({false, 0, "sysctl " + setting.path + " changed"});
         }
     }
     if (!state_->notify) return;

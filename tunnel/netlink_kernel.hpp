@@ -15,6 +15,7 @@ class NetlinkKernel final : public Kernel {
   public:
     struct Options {
         bool nexthop_objects = true;  ///< false: act as if this kernel had none
+        int notification_buffer = 0;  ///< in bytes, for what waits to be read; 0: ample
     };
     /// Fails without netlink sockets. Without CAP_NET_ADMIN it can still observe.
     static Result<std::unique_ptr<NetlinkKernel>> open(Options options);

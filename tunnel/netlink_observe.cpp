@@ -86,9 +86,9 @@ class Observation {
                                            link.alias == netlink::kIpipAlias};
             }
             if (link.kind != "vxlan") continue;
-            const bool named = link.index == around_.roles.vxlan4 || link.index == around_.roles.vxlan6;
-            if (!named && !link.alias.starts_with(netlink::kAliasPrefix)) continue;
-            vxlan(link, named ? around_.roles.role(link.index, Family::v4) : Device::other);
+            const bool known = around_.roles.is_vxlan(link.index);
+            if (!known && !link.alias.starts_with(netlink::kAliasPrefix)) continue;
+            vxlan(link, known ? around_.roles.role(link.index, Family::v4) : Device::other);
         }
         std::ranges::sort(found_.vxlan, {},
                           [](const ObservedVxlan& have) { return std::tie(have.device.role, have.device.name); });
@@ -146,7 +146,7 @@ class Observation {
             std::vector<RawRoute> raw;
             Outcome outcome = netlink::dump_routes(socket_, {family, kProtocol, 0}, raw);
             const std::size_t ours = raw.size();
-            for (const std::uint32_t device : {roles.vxlan4, roles.vxlan6}) {
+            for (const std::uint32_t device : {roles.vxlan4, roles.vxlan6, roles.old4, roles.old6}) {
                 if (device != 0 && outcome.ok()) outcome = netlink::dump_routes(socket_, {family, 0, device}, raw);
             }
             // An IPv6 module that is not loaded has no routes.
@@ -159,6 +159,22 @@ class Observation {
         }
         std::ranges::sort(found_.routes,
                           [](const ObservedRoute& a, const ObservedRoute& b) { return a.route < b.route; });
+        return scope_.bird ? birds_routes() : Outcome{};
+    }
+
+    Outcome birds_routes() {
+        for (const Family family : kFamilies) {
+            std::vector<RawRoute> raw;
+            const Outcome outcome = netlink::dump_routes(socket_, {family, kProtocolBird, 0}, raw);
+            if (!outcome.ok() && outcome.error != EAFNOSUPPORT && outcome.error != EOPNOTSUPP) return outcome;
+            for (const RawRoute& one : raw) {
+                if (one.type != kUnicast || one.tos != 0) continue;
+                Via via{Device::other, {}, false};
+                if (!one.multipath) via = route_via(one);
+                found_.bird.push_back({one.destination, one.metric, RouteType::unicast, via, kProtocolBird});
+            }
+        }
+        std::ranges::sort(found_.bird);
         return {};
     }
 
@@ -192,10 +208,14 @@ class Observation {
 
     void sysctls() {
         std::vector<std::string> paths{"ipv4/ip_forward", "ipv6/conf/all/forwarding"};
-        for (const std::string* name : {&scope_.vxlan_device4, &scope_.vxlan_device6, &scope_.ipip_device}) {
-            if (name->empty()) continue;
-            paths.push_back("ipv4/conf/" + *name + "/rp_filter");
-            paths.push_back("ipv6/conf/" + *name + "/accept_ra");
+        std::vector<std::string> names{scope_.vxlan_device4, scope_.vxlan_device6, scope_.ipip_device};
+        for (const ObservedVxlan& have : found_.vxlan) names.push_back(have.device.name);
+        std::ranges::sort(names);
+        names.erase(std::unique(names.begin(), names.end()), names.end());
+        for (const std::string& name : names) {
+            if (name.empty()) continue;
+            paths.push_back("ipv4/conf/" + name + "/rp_filter");
+            paths.push_back("ipv6/conf/" + name + "/accept_ra");
         }
         for (std::string& path : paths) {
             std::string value = read_sysctl(path);

@@ -85,6 +85,10 @@ Result<Socket> Socket::open(std::span<const int> groups) {
     return Socket(std::move(socket));
 }
 
+void Socket::set_receive_buffer(int size) const {
+    set_buffer(fd(), SO_RCVBUFFORCE, SO_RCVBUF, size);
+}
+
 int Socket::fd() const {
     return nl_socket_get_fd(socket_.get());
 }

@@ -34,6 +34,7 @@ class Socket {
 
     int fd() const;
     std::uint32_t port() const;  ///< what the kernel puts into nlmsg_pid of what this socket caused
+    void set_receive_buffer(int size) const;
     std::uint32_t take_sequence() { return ++sequence_; }
 
     /// Sends the one message in `request` and hands its answers (mostly none or one) to `visit`.

@@ -1,12 +1,15 @@
 #include "tunnel/netlink_watch.hpp"
 
 #include <fmt/format.h>
+#include <linux/netconf.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <tuple>
+
+#include "tunnel/netlink_devices.hpp"
 
 namespace weft::netlink {
 namespace {
@@ -56,15 +59,15 @@ std::string device_name(const Scope& scope, Device device) {
 }
 
 Watch::Verdict notice(bool full, const Message& message, std::string object) {
-    return {Kernel::Notice{full, message.header.nlmsg_pid, std::move(object)}, false};
+    return {Kernel::Notice{full, message.header.nlmsg_pid, std::move(object)}, false, false};
 }
 
 }  // namespace
 
 std::span<const int> watched_groups() {
-    static constexpr std::array kGroups{int{RTNLGRP_LINK},       int{RTNLGRP_IPV4_IFADDR}, int{RTNLGRP_IPV6_IFADDR},
-                                        int{RTNLGRP_IPV4_ROUTE}, int{RTNLGRP_IPV6_ROUTE},  int{RTNLGRP_NEIGH},
-                                        int{RTNLGRP_NEXTHOP}};
+    static constexpr std::array kGroups{int{RTNLGRP_LINK},       int{RTNLGRP_IPV4_IFADDR},  int{RTNLGRP_IPV6_IFADDR},
+                                        int{RTNLGRP_IPV4_ROUTE}, int{RTNLGRP_IPV6_ROUTE},   int{RTNLGRP_NEIGH},
+                                        int{RTNLGRP_NEXTHOP},    int{RTNLGRP_IPV4_NETCONF}, int{RTNLGRP_IPV6_NETCONF}};
     return kGroups;
 }
 
@@ -75,6 +78,7 @@ void Watch::learn(const Scope& scope, const Roles& roles, std::vector<Link> link
     learn_links(roles, std::move(links), std::move(addresses));
     neighbours_ = observed.neighbours;
     fdb_ = observed.fdb;
+    sysctls_ = observed.sysctls;
     std::vector<RouteKey> routes;
     routes.reserve(observed.routes.size());
     const auto key_of = [](const ObservedRoute& at) { return RouteKey{at.route.destination, at.route.metric}; };
@@ -105,6 +109,10 @@ void Watch::learn(std::span<const Change> changes, const std::vector<std::size_t
         const Change& change = changes[at];
         if (const auto* entry = std::get_if<Neighbour>(&change.object)) neighbours.note(change.verb, *entry);
         if (const auto* entry = std::get_if<FdbEntry>(&change.object)) fdb.note(change.verb, *entry);
+        if (const auto* setting = std::get_if<Sysctl>(&change.object)) {
+            const auto known = std::ranges::find(sysctls_, setting->path, &Sysctl::path);
+            if (known != sysctls_.end()) known->value = setting->value;
+        }
         if (const auto* route = std::get_if<ObservedRoute>(&change.object)) {
             routes.note(change.verb, {route->route.destination, route->route.metric});
         }
@@ -132,6 +140,8 @@ Watch::Verdict Watch::judge(const Message& message, std::uint32_t own_port) cons
         case RTM_NEWNEIGH:
         case RTM_DELNEIGH:
             return judge_neighbour(message);
+        case RTM_NEWNETCONF:
+            return judge_setting(message);
         default:
             return {};
     }
@@ -144,7 +154,7 @@ Watch::Verdict Watch::judge_link(const Message& message) const {
     const bool known = std::ranges::find(links_, link->index, &Link::index) != links_.end();
     const bool named =
         link->name == scope_.vxlan_device4 || link->name == scope_.vxlan_device6 || link->name == scope_.ipip_device;
-    return {std::nullopt, known || named};
+    return {std::nullopt, known || named || link->alias.starts_with(kAliasPrefix), false};
 }
 
 Watch::Verdict Watch::judge_address(const Message& message) const {
@@ -165,7 +175,8 @@ Watch::Verdict Watch::judge_route(const Message& message) const {
     if (!route || route->table != RT_TABLE_MAIN || route->cloned || route->protocol == RTPROT_KERNEL) return {};
     const bool added = message.header.nlmsg_type == RTM_NEWROUTE;
     const Device device = roles_.role(route->oif, route->destination.family());
-    const bool ours = route->protocol == kProtocol || roles_.is_ours(route->oif);
+    // What leads through tunl0 is BIRD's or anybody's.
+    const bool ours = route->protocol == kProtocol || roles_.is_vxlan(route->oif);
     const bool believed = std::ranges::binary_search(routes_, RouteKey{route->destination, route->metric});
     if (!ours && !(added && believed)) return {};
     // Of a device that we removed the kernel announces the IPv6 routes, in nobody's name.
@@ -173,6 +184,17 @@ Watch::Verdict Watch::judge_route(const Message& message) const {
     if (!added && !believed) return {};
     const char* const what = !added ? "deleted" : (ours ? "changed" : "overridden");
     return notice(false, message, fmt::format("route {} {}", to_string(route->destination), what));
+}
+
+Watch::Verdict Watch::judge_setting(const Message& message) const {
+    Bytes attributes = message.attributes<netconfmsg>();
+    Verdict verdict;
+    while (const auto attribute = next_attribute(attributes)) {
+        if (attribute->type == NETCONFA_FORWARDING || attribute->type == NETCONFA_RP_FILTER) {
+            verdict.look_at_sysctls = true;
+        }
+    }
+    return verdict;
 }
 
 Watch::Verdict Watch::judge_nexthop(const Message& message) const {
@@ -188,9 +210,9 @@ Watch::Verdict Watch::judge_entry(const std::vector<Entry>& believed, const Entr
     const auto found = std::ranges::lower_bound(believed, entry, by_key<Entry>);
     const bool known = found != believed.end() && key(*found) == key(entry);
     // What the kernel resolves or learns by itself is no business of ours, but where it stands in place of our own.
-    if (!known) return {there && permanent ? std::optional(Kernel::Notice{}) : std::nullopt, false};
+    if (!known) return {there && permanent ? std::optional(Kernel::Notice{}) : std::nullopt, false, false};
     const bool as_believed = there && permanent && *found == entry;
-    return {as_believed ? std::nullopt : std::optional(Kernel::Notice{}), false};
+    return {as_believed ? std::nullopt : std::optional(Kernel::Notice{}), false, false};
 }
 
 Watch::Verdict Watch::judge_neighbour(const Message& message) const {

@@ -5,6 +5,9 @@
 // watcher keeps what weft believes to be there (as last dumped, and as changed since by weft), and a notification
 // counts only when it contradicts that.
 //
+// A setting under /proc/sys is announced with the device it belongs to, not with what set it: what is there is
+// compared.
+//
 // What no notification tells: when a device goes down or away, its IPv4 routes and its nexthop objects go without a
 // word each; the notice about the device (full) stands for them.
 #pragma once
@@ -33,13 +36,16 @@ class Watch {
 
     struct Verdict {
         std::optional<Kernel::Notice> notice;
-        bool look_at_links = false;  ///< one of the links that matter may have changed: compare with `links`
+        bool look_at_links = false;    ///< one of the links that matter may have changed: compare with `links`
+        bool look_at_sysctls = false;  ///< a setting may have changed: compare with `sysctls`
     };
     /// Judges one notification. `own_port`: of the socket weft writes through.
     Verdict judge(const Message& message, std::uint32_t own_port) const;
 
     const Scope& scope() const { return scope_; }
     const std::vector<Link>& links() const { return links_; }
+    /// As last read or written.
+    const std::vector<Sysctl>& sysctls() const { return sysctls_; }
     /// Whether a route of this key is or was weft's, and was not removed by it: whoever put another one into its place
     /// overrode ours, while a foreign route that was there before ours is left alone.
     bool holds(const Route& route) const;
@@ -58,6 +64,7 @@ class Watch {
     Verdict judge_route(const Message& message) const;
     Verdict judge_nexthop(const Message& message) const;
     Verdict judge_neighbour(const Message& message) const;
+    Verdict judge_setting(const Message& message) const;
     template <class Entry>
     Verdict judge_entry(const std::vector<Entry>& believed, const Entry& entry, bool there, bool permanent) const;
 
@@ -69,6 +76,7 @@ class Watch {
     std::vector<Neighbour> neighbours_;
     std::vector<FdbEntry> fdb_;
     std::vector<RouteKey> routes_;  ///< all that `holds`
+    std::vector<Sysctl> sysctls_;
 };
 
 }  // namespace weft::netlink

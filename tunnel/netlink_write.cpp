@@ -41,6 +41,10 @@ std::uint32_t Roles::index(Device role) const {
             return vxlan6;
         case Device::ipip:
             return ipip;
+        case Device::old4:
+            return old4;
+        case Device::old6:
+            return old6;
         case Device::under4:
             return under4;
         case Device::under6:
@@ -57,6 +61,8 @@ Device Roles::role(std::uint32_t index, Family family) const {
     if (index == vxlan4) return Device::vxlan4;
     if (index == vxlan6) return Device::vxlan6;
     if (index == ipip) return Device::ipip;
+    if (index == old4) return Device::old4;
+    if (index == old6) return Device::old6;
     const std::uint32_t under = family == Family::v4 ? under4 : under6;
     return index == under ? under_device(family) : Device::other;
 }

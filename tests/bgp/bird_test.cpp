@@ -41,7 +41,9 @@ class BirdTest : public testing::Test {
     ~BirdTest() override {
         bird_.reset();
         const pid_t process = BirdFiles(state()).process();
-        if (runs_with(process, socket())) kill(process, SIGKILL);
+        for (const std::string& path : {socket(), directory_ / "moved.ctl"}) {
+            if (runs_with(process, path)) kill(process, SIGKILL);
+        }
     }
 
     void start_weft() {

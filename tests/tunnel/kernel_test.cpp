@@ -212,9 +212,53 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"device_deleted", "ip link del vxlan.calico", true},
         Fault{"device_mtu", "ip link set vxlan.calico mtu 1300", true},
         Fault{"device_mac", "ip link set vxlan.calico address 66:00:00:00:00:77", true},
+        Fault{"device_renamed", "ip link set vxlan.calico down && ip link set vxlan.calico name gone", true},
+        Fault{"forwarding_off", "(echo 0 >/proc/sys/net/ipv4/ip_forward)", false},
+        Fault{"forwarding6_off", "(echo 0 >/proc/sys/net/ipv6/conf/all/forwarding)", false},
+        Fault{"rp_filter_strict", "(echo 1 >/proc/sys/net/ipv4/conf/vxlan.calico/rp_filter)", false},
         Fault{"address_deleted", "ip address del 10.0.0.0/32 dev vxlan.calico", true},
         Fault{"address_added", "ip address add 10.9.9.9/24 dev vxlan.calico", true}),
     [](const auto& info) { return info.param.name; });
+
+TEST_F(KernelTest, lost_notifications_mean_that_everything_is_looked_at) {
+    open(true, 4096);
+    const Desired desired = cluster_state(12, 2);
+    converge(desired);
+    pending_notices();
+    // What was lost may be the very route that matters; no more is known than that something was.
+    ASSERT_TRUE(run("for n in $(seq 2 200); do echo route add 10.99.0.$n dev under0; done | ip -batch -"));
+    ASSERT_TRUE(run("ip route del 10.0.0.128/26"));
+    const auto noticed = notices();
+    EXPECT_TRUE(std::ranges::any_of(noticed, &Kernel::Notice::full));
+    EXPECT_NE(left_to_do(desired).size(), 0U);
+    converge(desired);
+    // And it hears again.
+    pending_notices();
+    ASSERT_TRUE(run("ip route del 10.0.0.128/26"));
+    EXPECT_FALSE(notices().empty());
+}
+
+TEST_F(KernelTest, a_device_of_another_vni_stays_beside_the_new_one_until_traffic_has_left_it) {
+    Desired desired = cluster_state(5, 1);
+    scope_.vni = desired.vxlan[0].vni;
+    scope_.port = desired.vxlan[0].port;
+    converge(desired);
+    scope_.vni = desired.vxlan[0].vni = desired.vxlan[1].vni = 77;
+    const auto before = kernel_->observe(scope_);
+    ASSERT_TRUE(before);
+    ASSERT_EQ(before->vxlan.size(), 2U);
+    EXPECT_EQ(before->vxlan[0].device.role, Device::old4);
+    EXPECT_EQ(before->vxlan[1].device.role, Device::old6);
+    const auto changes = difference(desired, *before);
+    EXPECT_EQ(text(kernel_->apply(scope_, changes)), "");
+    const auto after = kernel_->observe(scope_);
+    ASSERT_TRUE(after);
+    ASSERT_EQ(after->vxlan.size(), 2U) << "the old ones go last";
+    EXPECT_EQ(after->vxlan[0].device.role, Device::vxlan4);
+    EXPECT_EQ(after->vxlan[0].device.name, "weft4.77");
+    EXPECT_EQ(after->routes.size(), desired.routes.size());
+    converge(desired);  // the name is free now
+}
 
 TEST_F(KernelTest, what_does_not_concern_weft_is_not_noticed) {
     converge(cluster_state(5, 1));

@@ -52,8 +52,8 @@ void KernelTest::TearDown() {
     run("ip route flush table main; ip -6 route flush table main; ip nexthop flush");
 }
 
-void KernelTest::open(bool nexthop_objects) {
-    auto opened = NetlinkKernel::open({.nexthop_objects = nexthop_objects});
+void KernelTest::open(bool nexthop_objects, int notification_buffer) {
+    auto opened = NetlinkKernel::open({.nexthop_objects = nexthop_objects, .notification_buffer = notification_buffer});
     ASSERT_TRUE(opened) << opened.error().message;
     kernel_ = std::move(*opened);
     kernel_->watch([this](const Kernel::Notice& notice) { noticed_.push_back(notice); });

@@ -26,7 +26,7 @@ class KernelTest : public testing::Test {
     void SetUp() override;
     void TearDown() override;
 
-    void open(bool nexthop_objects = true);
+    void open(bool nexthop_objects = true, int notification_buffer = 0);
     /// Applies what is missing; expects no failure.
     void converge(const Desired& desired);
     std::vector<Change> left_to_do(const Desired& desired);

@@ -1,4 +1,6 @@
 """Whom the nodes peer with: route reflectors, routers of other makes, with passwords right and wrong."""
+import json
+
 from weftlab.lab import becomes, eventually
 from weftlab.tor import ANNOUNCED, Frr, GoBgp
 
@@ -22,7 +24,7 @@ def five_nodes_with_two_route_reflectors_and_no_mesh(lab):
     becomes(lambda: len(d.bird.established()), 4, 'd peers with everybody')
     with lab.watch() as seen:
         assert a.workload.pings(b.workload, 4) and a.workload.pings(c.workload, 4)
-        eventually(lambda: seen.between(a, b, 'plain') == 2 and seen.between(a, c, 'ipip') == 2,
+        eventually(lambda: seen.count(kind='plain', protocol=1) == 2 and seen.between(a, c, 'ipip') == 2,
                    'straight to the node, not through a reflector', 3)
 
 
@@ -52,7 +54,8 @@ def a_wrong_password_keeps_that_session_down_and_no_other(lab):
     with Frr(lab, [a, b], 'right') as tor:
         lab.start(_config(lab, f'neighbor {tor.address} as 65000 {{ password "wrong"; }} password "mesh-secret";'))
         lab.everybody_reaches_everybody(family=4, within=30)
-        eventually(lambda: f'bgp {tor.address}: the session is not established' in a.get('/readiness')[1], 'the peer is named')
+        eventually(lambda: [r for r in json.loads(a.get('/readiness')[1])['reasons']
+                            if r['object'] == f'bgp {tor.address}' and 'not established' in r['text']], 'the peer is named')
         eventually(a.ready, 'one session is enough after half a minute', 45)
         up = a.metric('weft_bgp_session_up')
         assert sorted(up.values()) == [0, 1], up

@@ -135,17 +135,14 @@ def a_kernel_without_vxlan_is_told(lab):
         return
     a = lab.node('a')
     lab.node('c')
-    with open('/proc/sys/kernel/modprobe', 'r+') as loader:
-        usual = loader.read()
-        try:
-            loader.write('/bin/false')
-            loader.flush()
-            run('rmmod', 'vxlan')
-            _refused(a, lab.config(POOLS), 'no vxlan module')
-            assert a.stop() == 0
-        finally:
-            loader.write(usual)
-            loader.flush()
-            run('/run/lab/modprobe', 'vxlan')
+    loader = a.namespace.sysctl('kernel/modprobe')
+    a.namespace.sysctl('kernel/modprobe', '/bin/false')
+    try:
+        run('rmmod', 'vxlan')
+        _refused(a, lab.config(POOLS), 'no vxlan module')
+        assert a.stop() == 0
+    finally:
+        a.namespace.sysctl('kernel/modprobe', loader)
+        run(loader, 'vxlan')
     a.start()
     eventually(a.ready, 'with the module it works')

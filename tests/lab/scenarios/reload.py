@@ -122,7 +122,7 @@ def a_restart_writes_nothing(lab):
 def a_file_is_checked_without_being_used(lab):
     a = lab.node('a')
     before = a.kernel.snapshot()
-    for text, status, words in ((lab.config(POOLS), 0, ''), ('pool 10.65.0.0/16 { vxlan sometimes; }', 1, ':1:26: ')):
+    for text, status, words in ((lab.config(POOLS), 0, ''), ('pool 10.65.0.0/16 { vxlan sometimes; }', 1, ':1:27: ')):
         a.write(text)
         done = a.run(lab.program('weftd'), '-p', '-c', a.config_file, check=False)
         assert (done.returncode, done.stdout) == (status, ''), done
@@ -189,3 +189,45 @@ def a_broken_file_changes_nothing(lab):
     assert a.process.poll() is None
     lab.reload(lab.config(pools('vxlan always;')), [a])
     eventually(lambda: a.kernel.routes(4, dst='10.65.1.0/26')[0]['dev'] == 'vxlan.calico', 'a good file is taken again')
+
+
+def an_unconfirmed_configuration_is_undone(lab):
+    a, b, c = lab.three_nodes()
+    lab.start(lab.config(POOLS))
+    lab.everybody_reaches_everybody()
+    lab.settled()
+    before = [r for r in a.kernel.routes(4, protocol=80)]
+    a.write(lab.config(POOLS, [a, b]))
+    with lab.traffic([(a.workload, b.workload), (b.workload, a.workload)], milliseconds=5) as traffic:
+        a.weftctl('configure', 'timeout', '1')
+        eventually(lambda: not a.kernel.routes(4, dst='10.65.2.0/26'), 'a has the new configuration')
+        becomes(lambda: [r['dst'] for r in a.kernel.routes(4, protocol=80)], [r['dst'] for r in before],
+                'a is back at the old one', 5)
+        a.weftctl('configure', 'timeout', '1')
+        a.weftctl('configure', 'confirm')
+        lab.pause(1.5)
+    assert not a.kernel.routes(4, dst='10.65.2.0/26'), 'what is confirmed stays'
+    assert traffic.lost() == {}, traffic.lost()
+
+
+def a_plan_says_what_a_reload_then_does(lab):
+    a, b, c = lab.three_nodes()
+    lab.start(lab.config(POOLS))
+    lab.everybody_reaches_everybody()
+    weftctl, weftd = lab.program('weftctl'), lab.program('weftd')
+    with Monitor(a.namespace) as monitor:
+        assert a.run(weftctl, 'plan', check=False).returncode == 0
+        a.write(lab.config(POOLS, [a, b]))
+        planned = a.run(weftctl, 'plan', check=False)
+        assert planned.returncode == 2 and '10.65.2.0/26' in planned.stdout, planned
+        as_json = a.run(weftctl, 'plan', '--json', check=False)
+        assert as_json.returncode == 2 and all(line.startswith('{') for line in as_json.stdout.splitlines()), as_json
+        dry = a.run(weftd, '--dry-run', '-c', a.config_file, check=False)
+        assert dry.returncode == 2 and '10.65.2.0/26' in dry.stdout, dry
+        a.write('nonsense')
+        assert a.run(weftctl, 'plan', check=False).returncode == 1
+        assert a.run(weftd, '--dry-run', '-c', a.config_file, check=False).returncode == 1
+        assert monitor.events() == [], monitor.events()
+    a.write(lab.config(POOLS, [a, b]))
+    a.weftctl('configure')
+    eventually(lambda: a.run(weftctl, 'plan', check=False).returncode == 0, 'nothing is left to do')

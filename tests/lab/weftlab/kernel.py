@@ -1,8 +1,10 @@
 """What a node's kernel holds, as JSON from iproute2, and what changes in it meanwhile."""
 import json
 import re
+import select
 import socket
 import struct
+import threading
 import time
 
 from .namespace import run
@@ -112,13 +114,56 @@ class Monitor:
             while offset + 16 <= len(data):
                 length, kind = struct.unpack_from('=IH', data, offset)
                 body = data[offset + 16:offset + length]
-                if kind in self.KINDS and not _housekeeping(kind, body):
+                if kind in self.KINDS and not self.is_housekeeping(kind, body):
                     self._events.append(self.KINDS[kind])
                 offset += (length + 3) & ~3
+
+    @staticmethod
+    def is_housekeeping(kind, body):
+        return _housekeeping(kind, body)
 
     def events(self):
         self._read()
         return list(self._events)
+
+
+class Stopwatch(Monitor):
+    """A monitor that keeps the time: how long it took from the first change to the last."""
+
+    def __init__(self, namespace):
+        super().__init__(namespace)
+        self._times = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+        super().__exit__()
+
+    def _follow(self):
+        while not self._stop.is_set():
+            if select.select([self._socket], [], [], 0.05)[0]:
+                now, before = time.monotonic(), len(self._events)
+                self._read()
+                if len(self._events) > before:
+                    self._times.append(now)
+
+    @staticmethod
+    def is_housekeeping(kind, body):
+        """A neighbour that is deleted by hand is told as one that failed."""
+        return _housekeeping(kind, body) and not (kind in (28, 29) and struct.unpack_from('=H', body, 8)[0] & 0x20)
+
+    def is_over(self, quiet):
+        """There were changes, and none for so long (seconds)."""
+        return len(self._events) > 1 and time.monotonic() - self._times[-1] > quiet
+
+    def milliseconds(self):
+        return (self._times[-1] - self._times[0]) * 1000 if self._times else None
 
 
 def _housekeeping(kind, body):

@@ -124,6 +124,8 @@ class Lab:
 
     def config(self, pools, nodes=None, settings='calico_backend vxlan;', families=(4, 6)):
         """weft.conf's text for these nodes (default: all), as they are now."""
+        if 'handover' not in settings:
+            settings += ' handover { quiet 1 s; }'  # scenarios have less patience than operators
         text = [settings, pools]
         for node in self.nodes.values() if nodes is None else nodes:
             lines = [f'address {node.address(f)}/{(node.subnet.v4 if f == 4 else node.subnet.v6).prefixlen};'

@@ -23,7 +23,7 @@ class Report:
 
 def scenarios(module, pattern):
     for name, function in list(vars(module).items()):
-        if (getattr(function, '__module__', '') == module.__name__ and callable(function) and name[0] != '_'
+        if (getattr(function, '__module__', '') == module.__name__ and hasattr(function, '__code__') and name[0] != '_'
                 and function.__code__.co_varnames[:function.__code__.co_argcount] == ('lab',) and pattern in name):
             yield name, function
 

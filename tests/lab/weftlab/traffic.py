@@ -5,7 +5,11 @@ each pair and receives them all. A packet that is still missing a while after th
 """
 import dataclasses
 import json
+import socket
+import struct
 import subprocess
+import threading
+import time
 
 
 @dataclasses.dataclass
@@ -60,3 +64,56 @@ class Traffic:
     def longest_gap_ms(self):
         self.stop()
         return max(s.longest_gap_ms for s in self.streams.values())
+
+
+class Connection:
+    """A TCP connection between two workloads with a kilobyte every few milliseconds, between `with` and its end."""
+
+    def __init__(self, one, other, family=4, port=7788, seconds=0.01):
+        address = (str(other.address(family)), port)
+        kind = socket.AF_INET if family == 4 else socket.AF_INET6
+        self.name, self.seconds = f'{one} -> {other}', seconds
+        with other.namespace.socket(kind, socket.SOCK_STREAM) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(1)
+            self._sender = one.namespace.socket(kind, socket.SOCK_STREAM)
+            self._sender.settimeout(10)
+            self._sender.bind((str(one.address(family)), 0))
+            self._sender.connect(address)
+            self._receiver, _ = listener.accept()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=f, daemon=True) for f in (self._send, self._receive)]
+        self.error, self.longest_gap_ms, self.received = None, 0.0, 0
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._threads[0].join()
+        self.retransmitted = struct.unpack_from('=I', self._sender.getsockopt(socket.IPPROTO_TCP, 11, 104), 100)[0]
+        self._sender.close()
+        self._threads[1].join(10)
+        self._receiver.close()
+
+    def _send(self):
+        try:
+            while not self._stop.is_set():
+                self._sender.sendall(bytes(1024))
+                time.sleep(self.seconds)
+        except OSError as error:
+            self.error = error
+
+    def _receive(self):
+        last = None
+        try:
+            while data := self._receiver.recv(65536):
+                now = time.monotonic()
+                if last:
+                    self.longest_gap_ms = max(self.longest_gap_ms, (now - last) * 1000)
+                last, self.received = now, self.received + len(data)
+        except OSError as error:
+            self.error = error

@@ -1,0 +1,65 @@
+// Somebody else changes what weft owns. Once or twice that is a slip, and weft puts it right at once. Again and again
+// it is a fight between two programs that nobody wins and that fills the kernel's log: then weft repairs the object
+// ever more rarely, says so, and names who does it, as far as the kernel tells.
+//
+// Each object by itself: a route that is fought over does not delay the repair of another. A few repairs are free, then
+// each waits twice as long as the one before; an object that is left alone for a while has a clean slate again.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tunnel/difference.hpp"
+#include "tunnel/plan.hpp"
+
+namespace weft {
+
+class Contention {
+  public:
+    using Clock = std::chrono::steady_clock;
+    static constexpr unsigned kFree = 6;  ///< repairs at once, before the first that has to wait
+    static constexpr std::chrono::seconds kFirstWait{1};
+    static constexpr std::chrono::seconds kLongestWait{60};
+    static constexpr std::chrono::seconds kForgotten{10};  ///< so long without a repair, past its wait
+
+    /// A notification about `object` (Kernel::Notice), and the netlink port that caused it, 0: not known.
+    void heard(const std::string& object, std::uint32_t by);
+    /// Takes out of `changes` those whose time has not come, and with a device what is on it. The others count as
+    /// repairs where `drift` says that somebody else made them necessary.
+    void hold_back(std::vector<Change>& changes, bool drift, Clock::time_point now);
+    /// When the first of what was held back is due; unset: nothing is.
+    std::optional<Clock::time_point> next() const;
+    /// One for each object that is held back, of many the first few.
+    std::vector<Problem> problems() const;
+    /// What is wanted has changed: start afresh.
+    void clear();
+
+  private:
+    struct Object {
+        unsigned repairs = 0;
+        Clock::time_point last{};  ///< repair
+        Clock::time_point due{};   ///< not to be repaired before
+        bool held = false;
+        std::string culprit;
+    };
+    struct Heard {
+        std::string object;
+        std::string who;
+    };
+
+    bool may_repair(const Change& change, bool drift, Clock::time_point now);
+    std::string culprit_of(const Change& change) const;
+
+    std::map<std::string, Object> objects_;
+    std::deque<Heard> heard_;  ///< the last few
+};
+
+/// "process 812 (bird)", "netlink port 812"; empty for 0. A program's first netlink socket has its process id for port.
+std::string netlink_user(std::uint32_t port);
+
+}  // namespace weft

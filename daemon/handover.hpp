@@ -1,0 +1,66 @@
+// Carries a change through that is in several steps (tunnel/handover.hpp): remembers which nodes have answered through
+// which encapsulation, asks those that have not, watches devices that traffic is leaving until nothing comes in through
+// them any more, and says when to look again.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "daemon/state.hpp"
+#include "tunnel/echo.hpp"
+
+namespace weft {
+
+class Handover {
+  public:
+    using Clock = std::chrono::steady_clock;
+    /// Calls `again` when a node has answered, a device is drained, or time has come to look at BIRD's routes.
+    Handover(boost::asio::io_context& io, std::function<void(std::string cause)> again);
+
+    /// Another configuration is about to be the running one. What was answered through the earlier one tells nothing
+    /// about this one.
+    void configured(const Cluster& before, const Cluster& now);
+    /// What the kernel may hold now, on the way to `target`. Also fills State::still_announced.
+    Desired stage(State& state, Desired target);
+    /// Whether BIRD's routes matter.
+    bool looks_at_bird() const { return looks_at_bird_; }
+    /// What is under way, and nodes that were not waited for any longer.
+    std::vector<Problem> problems(const State& state) const;
+
+  private:
+    struct Drain {
+        std::uint64_t received = 0;
+        Clock::time_point since{};  ///< nothing has come in
+        Clock::time_point begin{};  ///< nothing is sent
+    };
+
+    bool accepts(const Echo& echo, Clock::time_point now, std::chrono::seconds patience);
+    void watch_devices(const State& state, const Stage& stage, Clock::time_point now);
+    void look_again(const Stage& stage);
+
+    std::function<void(std::string)> again_;
+    Prober prober_;
+    boost::asio::steady_timer timer_;
+    std::set<Echo> answered_;
+    std::map<Echo, Clock::time_point> asked_;  ///< since when
+    std::set<Echo> given_up_;
+    std::vector<Prefix> turning_;
+    std::map<Device, Drain> drains_;
+    std::vector<Device> drained_;
+    std::string cannot_ask_;
+    std::size_t held_ = 0;
+    std::size_t waiting_ = 0;
+    std::chrono::milliseconds pause_{0};
+    bool looks_at_bird_ = true;  ///< after a start there may be a handover that the one before began
+};
+
+/// Packets that came in through a device since it was made (/proc/net/dev); nullopt: there is no such device.
+std::optional<std::uint64_t> received_packets(const std::string& device);
+
+}  // namespace weft

@@ -1,0 +1,160 @@
+"""What somebody else deletes, changes or overrides of weft's is put right at once, and nobody is fought with."""
+import re
+import signal
+import statistics
+import subprocess
+import time
+
+from weftlab.kernel import Stopwatch
+from weftlab.lab import always, becomes, eventually, pools
+
+POOLS = pools('vxlan cross subnet;')
+
+# What somebody does on node a, and as what the metrics count the repair. {mac}: c's VTEP, {nexthop}: one of a's.
+FAULTS = {
+    'route deleted': ('ip route del 10.65.2.0/26', 'route'),
+    'IPv6 route deleted': ('ip -6 route del fd00:65::200/122', 'route'),
+    'route changed': ('ip route replace 10.65.2.0/26 via 192.0.2.1 proto 80', 'route'),
+    'route overridden by an equal key': ('ip route replace 10.65.2.0/26 via 192.0.2.1 proto static', 'route'),
+    'route of ours added': ('ip route add 10.65.77.0/26 via 192.0.2.1 proto 80', 'route'),
+    'blackhole deleted': ('ip route del blackhole 10.65.0.0/26 metric 65535', 'route'),
+    'nexthop deleted, its routes with it': ('ip nexthop del id {nexthop}', 'nexthop'),
+    'nexthop changed': ('ip nexthop replace id {nexthop} via 192.0.2.1 dev eth0 proto 80', 'route'),
+    'all nexthops flushed': ('ip nexthop flush proto 80', 'nexthop'),
+    'neighbour deleted': ('ip neigh del 10.65.2.0 dev vxlan.calico', 'neighbour'),
+    'neighbour changed': ('ip neigh replace 10.65.2.0 lladdr 66:00:00:00:00:77 nud permanent dev vxlan.calico',
+                          'neighbour'),
+    'neighbours flushed': ('ip neigh flush dev vxlan.calico nud permanent', 'neighbour'),
+    'FDB entry deleted': ('bridge fdb del {mac} dev vxlan.calico', 'fdb'),
+    'FDB entry changed': ('bridge fdb replace {mac} dst 192.0.2.99 dev vxlan.calico', 'fdb'),
+    'device deleted': ('ip link del vxlan.calico', 'device'),
+    'device set down': ('ip link set vxlan.calico down', 'device'),
+    'IPv6 device set down': ('ip link set vxlan-v6.calico down', 'device'),
+    'device renamed': ('link set vxlan.calico down\nlink set vxlan.calico name elsewhere', 'device'),
+    'device MTU': ('ip link set vxlan.calico mtu 1300', 'device'),
+    'device MAC': ('ip link set vxlan.calico address 66:00:00:00:00:77', 'device'),
+    'device address deleted': ('ip address del 10.65.0.0/32 dev vxlan.calico', 'device'),
+    'device address added': ('ip address add 10.9.9.9/24 dev vxlan.calico', 'device'),
+}
+SETTINGS = {'net/ipv4/ip_forward': 1, 'net/ipv6/conf/all/forwarding': 1, 'net/ipv4/conf/vxlan.calico/rp_filter': 2}
+
+
+def _strangers(count):
+    """Nodes that stand in the file only, in a subnet of their own behind the router."""
+    text = []
+    for n in range(count):
+        block = 16 * 1024 + n * 64
+        text.append(f'node "n{n}" {{ address 198.18.{n >> 8}.{n & 255}/15; '
+                    f'block 10.65.{block >> 8 & 255}.{block & 255}/26; }}')
+    return '\n'.join(text) + '\n'
+
+
+def _repair(a, command, kind):
+    """Milliseconds from the first change to the last, once all is quiet again."""
+    counted = a.metric('weft_drift_repaired_total')[f'{{object="{kind}"}}']
+    with Stopwatch(a.namespace) as watch:
+        if '\n' in command:
+            a.process.send_signal(signal.SIGSTOP)  # it would be faster than the second line
+            a.namespace.ip(command)
+            a.process.send_signal(signal.SIGCONT)
+        else:
+            a.run(*command.split())
+        eventually(lambda: watch.is_over(0.15), f'`{command}` is repaired')
+    assert a.metric('weft_drift_repaired_total')[f'{{object="{kind}"}}'] > counted, f'`{command}` is counted as {kind}'
+    return watch.milliseconds()
+
+
+def every_kind_is_repaired_at_once(lab):
+    """Arguments: runs=10, nodes=1000 (in the file only), only=NAME."""
+    a, b, c = lab.three_nodes()
+    runs, strangers = int(lab.arguments.get('runs', 1)), int(lab.arguments.get('nodes', 0))
+    lab.start(lab.config(POOLS) + _strangers(strangers))
+    lab.everybody_reaches_everybody()
+    lab.settled()
+    before = [line for line in a.kernel.snapshot() if 'nexthop: ' not in line]
+    mac = c.kernel.link('vxlan.calico')['address']
+    worst = {}
+    for name, (command, kind) in FAULTS.items():
+        if name not in lab.arguments.get('only', name):
+            continue
+        times = []
+        for _ in range(runs):
+            a.reload()  # so that one fault after another does not count as a fight
+            nexthop = a.kernel.nexthops()[0].split()[1] if '{nexthop}' in command else ''
+            times.append(_repair(a, command.format(mac=mac, nexthop=nexthop), kind))
+        worst[name] = max(times)
+        lab.say(f'  {name}: {" ".join(f"{t:.0f}" for t in times)} ms')
+    after = [re.sub('(nhid|nh_info id) [0-9]+ ', '', line) for line in a.kernel.snapshot() if 'nexthop: ' not in line]
+    before = [re.sub('(nhid|nh_info id) [0-9]+ ', '', line) for line in before]
+    assert sorted(map(_indexless, after)) == sorted(map(_indexless, before)), set(after) ^ set(before)
+    lab.everybody_reaches_everybody()
+    assert statistics.median(worst.values()) < 100, worst
+    assert max(worst.values()) < 1000, worst
+
+
+def _indexless(line):
+    """Devices that were made anew have another number, and the kernel lists them elsewhere."""
+    return re.sub(r'^(link|address): [0-9]+: ', r'\1: ', line)
+
+
+def settings_are_put_right(lab):
+    a = lab.node('a')
+    lab.node('c')
+    lab.start(lab.config(POOLS))
+    eventually(a.ready, 'a is ready')
+    for path, value in SETTINGS.items():
+        a.namespace.sysctl(path, 0)
+        began = time.monotonic()
+        becomes(lambda: a.namespace.sysctl(path), str(value), f'{path} is set again', 1)
+        lab.say(f'  {path}: {(time.monotonic() - began) * 1000:.0f} ms')
+
+
+def the_underlay_goes_and_comes_back(lab):
+    a, b, c = lab.three_nodes()
+    lab.start(lab.config(POOLS))
+    lab.everybody_reaches_everybody()
+    a.namespace.ip('link set eth0 down')
+    lab.pause(0.3)
+    a.namespace.ip('link set eth0 up')
+    # What the kernel took along and whoever set it up puts back.
+    a.namespace.configure.add_address('eth0', f'{a.address(6)}/64')
+    for family, everything in ((4, '0.0.0.0/0'), (6, '::/0')):
+        a.namespace.configure.add_route(everything, gateway=a.subnet.router(family), replace=True)
+    lab.everybody_reaches_everybody()
+
+
+def a_fight_is_not_fought_and_the_other_one_is_named(lab):
+    a, b, c = lab.three_nodes()
+    lab.start(lab.config(POOLS))
+    lab.everybody_reaches_everybody()
+    script = 'while ip route del 10.65.2.0/26 2>/dev/null || sleep 0.05; do :; done'
+    rival = a.popen('sh', '-c', script, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        told = eventually(lambda: next((line for line in a.weftctl('show', 'status').splitlines()
+                                        if 'route 10.65.2.0/26' in line), None), 'the fight is told in the status')
+        counted = a.metric('weft_drift_repaired_total')['{object="route"}']
+        lab.pause(2)
+        assert a.metric('weft_drift_repaired_total')['{object="route"}'] - counted <= 2, 'weft goes on fighting'
+        assert a.ready(), 'one route that is fought over is a warning'
+        a.namespace.ip('route del 10.65.1.0/26')
+        eventually(lambda: a.kernel.routes(4, dst='10.65.1.0/26'), 'another route is repaired meanwhile', 1)
+        lab.say(f'  {told.strip()}')
+    finally:
+        rival.kill()
+        rival.wait()
+    lab.everybody_reaches_everybody(within=40, family=4)
+    always(lambda: a.kernel.routes(4, dst='10.65.2.0/26'), 'the route stays', 0.5)
+
+
+def a_storm_of_notifications_is_survived(lab):
+    a, b, c = lab.three_nodes()
+    lab.start(lab.config(POOLS))
+    lab.everybody_reaches_everybody()
+    a.process.send_signal(signal.SIGSTOP)  # stopped: it reads nothing
+    lines = '\n'.join(f'route add 10.200.{n >> 8}.{n & 255}/32 dev eth0' for n in range(5_000))
+    a.namespace.ip(lines)
+    a.namespace.ip('route del 10.65.2.0/26')
+    a.namespace.ip('route flush 10.200.0.0/16')
+    a.process.send_signal(signal.SIGCONT)
+    eventually(lambda: a.kernel.routes(4, dst='10.65.2.0/26'), 'the route is back')
+    lab.everybody_reaches_everybody()

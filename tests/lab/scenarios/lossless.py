@@ -1,0 +1,192 @@
+"""Changes that a running cluster meets, node after node, while packets flow between all workloads: none is lost.
+
+The fixed subset runs with every test. By hand: the whole table, at any pace and rate:
+
+    tests/lab/run lossless -k table --deadline 3600 --argument full=1 --argument pause=5 --argument milliseconds=1
+    ... --argument only=VNI --argument nodes=abcde
+"""
+import re
+import time
+
+from weftlab.lab import eventually
+from weftlab.traffic import Connection
+
+HANDOVER = 'handover { prove 60 s; quiet 1 s; at most 20 s; }'
+
+
+def _pool(mode, cidr='10.65.0.0/16'):
+    return f'pool {cidr} {{ {mode} }}\n'
+
+
+class Step:
+    """A configuration to go to. `only`: the nodes whose pairs count (the underlay routes no workload addresses, so
+    plain pools serve one subnet); `quick`: part of the fixed subset; `known`: why packets may be lost, if they may."""
+
+    def __init__(self, name, pools, settings='', backend='bird', only=None, quick=False, known='', before=None,
+                 after=None, node_c='', both=False):
+        self.name, self.pools, self.settings, self.backend, self.only = name, pools, settings, backend, only
+        self.quick, self.known, self.before, self.after, self.node_c = quick, known, before, after, node_c
+        self.both = both
+
+    def config(self, lab):
+        text = lab.config(self.pools, settings=f'calico_backend {self.backend}; {HANDOVER} {self.settings}', families=(4,))
+        if self.both:  # a tunnel address of each kind, whichever pool a node's block lies in
+            text = re.sub(r'block (\S+)/26;', r'block \1/26; vxlan address \1; ipip address \1;', text)
+        return text.replace('node "c" { ', f'node "c" {{ {self.node_c} ')
+
+
+VXLAN, CROSS, IPIP, IPIP_CROSS = (_pool(m) for m in ('vxlan always;', 'vxlan cross subnet;', 'ipip always;',
+                                                     'ipip cross subnet;'))
+SPLIT = _pool('vxlan always;', '10.65.0.0/23') + _pool('ipip always;', '10.65.2.0/23')
+PLAIN = _pool('')
+# How packets travel in the end: between a and b, which share a subnet, and between a and c.
+WAYS = {VXLAN: ('vxlan', 'vxlan'), CROSS: ('plain', 'vxlan'), IPIP: ('ipip', 'ipip'), IPIP_CROSS: ('plain', 'ipip'),
+        SPLIT: ('vxlan', 'ipip'), PLAIN: ('plain', None)}
+
+
+def _second_address(lab):
+    """c gets a second address on its interface, and that is what the file says from now on."""
+    c = lab.nodes['c']
+    c.old = c.addresses[4]
+    c.addresses[4] = c.subnet.host(33, 4)
+    c.namespace.configure.add_address('eth0', f'{c.addresses[4]}/24')
+
+
+def _first_address_goes(lab):
+    c = lab.nodes['c']
+    c.namespace.configure.delete_address('eth0', f'{c.old}/24')
+    c.namespace.configure.add_route('0.0.0.0/0', gateway=c.subnet.router(4), replace=True)
+
+
+STEPS = [
+    Step('VXLAN always', VXLAN),
+    Step('VXLAN always -> cross subnet', CROSS, quick=True),
+    Step('VXLAN cross subnet -> always', VXLAN),
+    Step('VXLAN always -> IPIP always', IPIP, quick=True),
+    Step('IPIP always -> cross subnet', IPIP_CROSS),
+    Step('IPIP cross subnet -> always', IPIP),
+    Step('IPIP always -> never', PLAIN, only='ab'),
+    Step('never -> IPIP always', IPIP, only='ab'),
+    Step('IPIP always -> VXLAN cross subnet', CROSS),
+    Step('VXLAN cross subnet -> IPIP cross subnet', IPIP_CROSS),
+    Step('IPIP cross subnet -> VXLAN always', VXLAN, quick=True),
+    Step('VXLAN always -> never (plain, BGP)', PLAIN, only='ab'),
+    Step('never (plain, BGP) -> VXLAN always', VXLAN, only='ab'),
+    Step('another VNI', VXLAN, 'protocol vxlan { id 77; }', quick=True),
+    Step('another port', VXLAN, 'protocol vxlan { id 77; port 8472; }', quick=True),
+    Step('VNI and port back', VXLAN),
+    Step('a smaller MTU', VXLAN, 'protocol vxlan { mtu 1400; }'),
+    Step('the MTU back', VXLAN),
+    Step('a pool is split in two encapsulations', SPLIT, both=True),
+    Step('and joined', VXLAN, both=True),
+    Step('calico_backend bird -> vxlan', VXLAN, backend='vxlan'),
+    Step('calico_backend vxlan -> bird', VXLAN),
+    Step('IPIP for what follows', IPIP, quick=True),
+    Step('calico_backend bird, IPIP -> vxlan, VXLAN', VXLAN, backend='vxlan', quick=True),
+    Step('calico_backend vxlan, VXLAN -> bird, IPIP', IPIP, quick=True),
+    Step('back to VXLAN', VXLAN),
+    Step('another device name', VXLAN, 'protocol vxlan { device "weft.4"; }'),
+    Step('the device name back', VXLAN),
+    Step('another tunnel address of node c', VXLAN, node_c='vxlan address 10.65.2.1;'),
+    Step('the tunnel address back', VXLAN),
+    Step('another MAC of node c', VXLAN, node_c='vxlan mac 66:00:00:00:00:cc;',
+         known='frames for a MAC that the VTEP has no more, or not yet, are dropped by its kernel'),
+    Step('the MAC back', VXLAN, known='the same'),
+    Step('another address of node c, the old one still there', VXLAN, before=_second_address, after=_first_address_goes),
+]
+
+
+def _settled(lab):
+    """No node is on the way any more."""
+    for node in lab.nodes.values():
+        def there():
+            status, text = node.get('/readiness')
+            return status == 200 and 'handover' not in text and 'not wanted any more' not in text
+        eventually(there, f'{node} has come through', 60)
+
+
+def _arrived(lab, step, failures):
+    """The packets travel as the configuration says, and nothing of the way there is left."""
+    a, b, c = (lab.nodes[name] for name in 'abc')
+    port = int((re.findall(r'port (\d+)', step.settings) or [4789])[0])
+    for other, way in ((b, WAYS[step.pools][0]), (c, WAYS[step.pools][1])):
+        if not way:
+            continue
+        with lab.watch(port=port) as seen:
+            reached = a.workload.pings(other.workload, 4)
+            lab.pause(0.1)
+            # Where the pool is split, the answer comes back the other way.
+            if not reached or seen.between(a, other, way) < (1 if step.both else 2):
+                failures.append(f'{step.name}: packets between a and {other} do not travel as {way}')
+    for node in lab.nodes.values():
+        devices = node.kernel.devices('vxlan')
+        if len(devices) != ('vxlan' in step.pools):
+            failures.append(f'{step.name}: {node} has the devices {devices}')
+
+
+def _run(lab, steps):
+    nodes = [lab.node(name) for name in lab.arguments.get('nodes', 'abc')]
+    pause = float(lab.arguments.get('pause', 1))
+    milliseconds = float(lab.arguments.get('milliseconds', 5))
+    lab.start(STEPS[0].config(lab))
+    lab.everybody_reaches_everybody(family=4, within=30)
+    _settled(lab)
+    failures = []
+    for number, step in enumerate(steps):
+        pairs = [(x, y) for x, y in lab.pairs() if not step.only or {x.node.name, y.node.name} <= set(step.only)]
+        if step.before:
+            step.before(lab)
+        config = step.config(lab)
+        order = nodes[number % len(nodes):] + nodes[:number % len(nodes)]
+        started = time.monotonic()
+        with lab.traffic(pairs, milliseconds=milliseconds) as traffic:
+            lab.pause(0.2)
+            for node in order:
+                node.write(config)
+                node.reload()
+                lab.pause(pause)
+            try:
+                _settled(lab)
+            except AssertionError as error:
+                failures.append(f'{step.name}: {error}')
+            lab.pause(0.2)
+        lost = traffic.lost()
+        lab.say(f'  {step.name:52} sent {traffic.sent():7}  lost {sum(lost.values()):5}  longest gap '
+                f'{traffic.longest_gap_ms():4.0f} ms  in {time.monotonic() - started:5.1f} s'
+                + (f'  {step.known}' if lost and step.known else '') + (f'  {lost}' if lost else ''))
+        _arrived(lab, step, failures)
+        if lost and not step.known:
+            failures.append(f'{step.name}: lost {lost}')
+        if step.after:
+            step.after(lab)
+    assert not failures, '; '.join(failures)
+
+
+def the_table(lab):
+    chosen = STEPS[1:] if lab.arguments.get('full') else [step for step in STEPS[1:] if step.quick]
+    if 'only' in lab.arguments:
+        chosen = [step for step in STEPS if any(name in step.name for name in lab.arguments['only'].split(','))]
+    _run(lab, chosen)
+
+
+def connections_live_through_it(lab):
+    """TCP through every kind of handover: no reset, nothing sent twice."""
+    a, b, c = lab.three_nodes()
+    lab.start(STEPS[0].config(lab))
+    lab.everybody_reaches_everybody(family=4, within=30)
+    _settled(lab)
+    steps = [step for step in STEPS if step.name in (
+        'VXLAN always -> cross subnet', 'VXLAN always -> IPIP always', 'IPIP cross subnet -> VXLAN always', 'another VNI')]
+    with Connection(a.workload, b.workload) as near, Connection(c.workload, a.workload, port=7789) as far:
+        for step in steps:
+            for node in (b, c, a):
+                node.write(step.config(lab))
+                node.reload()
+                lab.pause(0.5)
+            _settled(lab)
+    for connection in (near, far):
+        lab.say(f'  {connection.name}: {connection.received >> 10} KiB, longest gap {connection.longest_gap_ms:.0f} ms, '
+                f'{connection.retransmitted} segments sent again')
+        assert connection.error is None, f'{connection.name}: {connection.error}'
+        assert connection.longest_gap_ms < 1000, connection.longest_gap_ms
+        assert connection.retransmitted == 0, connection.retransmitted

@@ -1,0 +1,286 @@
+#include "tunnel/handover.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+namespace weft {
+namespace {
+
+template <class T>
+bool contains(const std::vector<T>& all, const T& one) {
+    return std::ranges::find(all, one) != all.end();
+}
+
+/// Finds routes by destination and metric in a sorted vector; asked in ascending order, so that all of them together
+/// cost one walk.
+template <class Entry>
+class Cursor {
+  public:
+    explicit Cursor(const std::vector<Entry>& routes) : at_(routes.begin()), end_(routes.end()) {}
+
+    /// nullptr: there is none.
+    const Route* find(const Route& like) {
+        while (at_ != end_ && before(route_of(*at_), like)) ++at_;
+        return at_ != end_ && !before(like, route_of(*at_)) ? &route_of(*at_) : nullptr;
+    }
+
+  private:
+    static const Route& route_of(const Route& route) { return route; }
+    static const Route& route_of(const ObservedRoute& route) { return route.route; }
+    static bool before(const Route& a, const Route& b) {
+        if (a.destination == b.destination) return a.metric < b.metric;
+        return a.destination < b.destination;
+    }
+
+    typename std::vector<Entry>::const_iterator at_, end_;
+};
+
+const Route* find(const std::vector<Route>& routes, const Prefix& destination) {
+    const auto at = std::ranges::lower_bound(routes, destination, {}, &Route::destination);
+    return at != routes.end() && at->destination == destination ? &*at : nullptr;
+}
+
+class Staging {
+  public:
+    explicit Staging(const StageInput& input) : input_(input), self_(input.cluster.find_node(input.node)) {}
+
+    Stage run() {
+        result_.desired = input_.target;
+        own_routes();
+        routes_for_bird();
+        announcements();
+        devices();
+        names();
+        if (!std::ranges::is_sorted(result_.desired.routes)) std::ranges::sort(result_.desired.routes);
+        std::ranges::sort(result_.echoes);
+        result_.echoes.erase(std::unique(result_.echoes.begin(), result_.echoes.end()), result_.echoes.end());
+        return std::move(result_);
+    }
+
+  private:
+    bool accepts(const Echo& echo) {
+        if (input_.accepts(echo)) return true;
+        result_.echoes.push_back(echo);
+        return false;
+    }
+
+    /// The node behind a VXLAN route is the one whose neighbour entry its gateway is.
+    std::optional<Echo> vxlan_echo(const Route& route) const {
+        const Device device = route.via.device;
+        const Address& tunnel = route.via.gateway ? *route.via.gateway : route.destination.address;
+        const auto neighbour =
+            std::ranges::lower_bound(input_.target.neighbours, std::tie(device, tunnel), {},
+                                     [](const Neighbour& entry) { return std::tie(entry.device, entry.address); });
+        if (neighbour == input_.target.neighbours.end() || neighbour->device != device ||
+            neighbour->address != tunnel) {
+            return std::nullopt;
+        }
+        const auto entry = std::ranges::lower_bound(input_.target.fdb, std::tie(device, neighbour->mac), {},
+                                                    [](const FdbEntry& at) { return std::tie(at.device, at.mac); });
+        if (entry == input_.target.fdb.end() || entry->device != device || entry->mac != neighbour->mac) {
+            return std::nullopt;
+        }
+        return Echo{device, tunnel, entry->destination, neighbour->mac};
+    }
+
+    /// Routes that the target has weftd program.
+    void own_routes() {
+        Cursor present(input_.observed.routes);
+        std::erase_if(result_.desired.routes, [&](Route& route) {
+            const Device to = route.via.device;
+            if (route.type != RouteType::unicast || (to != Device::vxlan4 && to != Device::vxlan6)) return false;
+            const Route* const ours = present.find(route);
+            const Route* const birds = find(input_.observed.bird, route.destination);
+            const Route* const now = ours && ours->type == RouteType::unicast ? ours : birds;
+            // Where nothing leads there yet, nothing can be lost.
+            if (!now || now->via.device == to || now->via.device == Device::none) return false;
+            const auto echo = vxlan_echo(route);
+            if (!echo || accepts(*echo)) return false;
+            ++result_.held;
+            // A device that has no role cannot be written to; BIRD's route through one goes on carrying the packets.
+            if (now == birds && now->via.device == Device::other) return true;
+            route.via = now->via;
+            return false;
+        });
+    }
+
+    const Block* block_of(const Prefix& cidr) const {
+        const auto& blocks = input_.cluster.blocks;
+        const auto at = std::ranges::lower_bound(blocks, cidr, {}, &Block::cidr);
+        return at != blocks.end() && at->cidr == cidr ? &*at : nullptr;
+    }
+
+    /// Routes that the target leaves to BIRD.
+    void routes_for_bird() {
+        if (input_.backend != Backend::bird || self_ == nullptr) return;
+        Cursor wanted(input_.target.routes);
+        for (const ObservedRoute& have : input_.observed.routes) {
+            const Route& ours = have.route;
+            if (wanted.find(ours) != nullptr) continue;
+            if (ours.type != RouteType::unicast || ours.protocol != kProtocol ||
+                ours.metric != route_metric(ours.destination.family())) {
+                continue;
+            }
+            if (!birds_own(ours.destination) || taken_over(ours.destination)) continue;
+            ++result_.held;
+            keep(ours.destination, ours.via);
+        }
+        if (input_.turning.empty()) return;
+        Cursor present(input_.observed.routes);
+        for (const Route& birds : input_.observed.bird) {
+            const Prefix& to = birds.destination;
+            const bool turning =
+                std::ranges::any_of(input_.turning, [&](const Prefix& pool) { return pool.contains(to); });
+            if (!turning || birds.type != RouteType::unicast || birds.via.device == Device::other) continue;
+            const Route ours{.destination = to, .metric = route_metric(to.family()), .via = {}};
+            if (present.find(ours) != nullptr || !birds_own(to) || taken_over(to)) continue;
+            ++result_.held;
+            keep(to, birds.via);
+        }
+    }
+
+    void keep(const Prefix& destination, const Via& via) {
+        result_.desired.routes.push_back({.destination = destination,
+                                          .metric = route_metric(destination.family()),
+                                          .type = RouteType::unicast,
+                                          .via = via});
+    }
+
+    /// A remote node's block in a pool that is BIRD's.
+    bool birds_own(const Prefix& destination) const {
+        const Block* const block = block_of(destination);
+        if (block == nullptr || &input_.cluster.nodes[block->node] == self_) return false;
+        const Pool* const pool = input_.cluster.pool_of(destination);
+        return pool != nullptr && pool->vxlan == Encapsulate::never;
+    }
+
+    /// BIRD's route leads where the pool says, and the node takes what comes that way.
+    bool taken_over(const Prefix& destination) {
+        const Node& node = input_.cluster.nodes[block_of(destination)->node];
+        const Pool& pool = *input_.cluster.pool_of(destination);
+        const Route* const birds = find(input_.observed.bird, destination);
+        const bool ipip =
+            pool.ipip != Encapsulate::never && node.address4 && self_->address4 &&
+            (pool.ipip == Encapsulate::always || !self_->address4->network().contains(node.address4->address));
+        const bool there = birds != nullptr && (birds->via.device == Device::ipip) == ipip;
+        // One that BIRD knows no way to yet goes on being reached as it was, however long that takes.
+        if (birds == nullptr) {
+            accepts({Device::none, destination.address, {}, {}});
+            return false;
+        }
+        if (!there) return accepts({Device::none, destination.address, {}, {}});
+        if (!ipip || !node.ipip4) return true;
+        return accepts({Device::ipip, *node.ipip4, node.address4->address, {}});
+    }
+
+    /// Pools that are weftd's now, while BIRD's routes tell that others still learn this node's blocks from BIRD.
+    void announcements() {
+        if (input_.backend == Backend::none || self_ == nullptr) return;
+        for (const Pool& pool : input_.cluster.pools) {
+            if (pool.vxlan == Encapsulate::never) continue;
+            bool any = false;
+            bool ipip = false;
+            for (const Route& birds : input_.observed.bird) {
+                if (birds.type != RouteType::unicast || !pool.cidr.contains(birds.destination)) continue;
+                const Block* const block = block_of(birds.destination);
+                if (block == nullptr || &input_.cluster.nodes[block->node] == self_) continue;
+                any = true;
+                ipip = ipip || birds.via.device == Device::ipip;
+            }
+            if (!any || everybody_answered(pool)) continue;
+            Pool as_before = pool;
+            as_before.vxlan = Encapsulate::never;
+            as_before.ipip = ipip ? Encapsulate::always : Encapsulate::never;
+            result_.still_announced.push_back(as_before);
+        }
+    }
+
+    /// Every node that has blocks in the pool and a VTEP.
+    bool everybody_answered(const Pool& pool) {
+        const Family family = pool.cidr.family();
+        bool all = true;
+        const auto& blocks = input_.cluster.blocks;
+        std::vector<bool> asked(input_.cluster.nodes.size(), false);
+        for (const Block& block : blocks) {
+            const Node& node = input_.cluster.nodes[block.node];
+            if (asked[block.node] || &node == self_ || !pool.cidr.contains(block.cidr)) continue;
+            asked[block.node] = true;
+            const auto& address = node.address(family);
+            const auto& vtep = node.vxlan(family);
+            if (!address || !vtep) continue;
+            all = accepts({vxlan_device(family), *vtep, address->address, node.mac(family)}) && all;
+        }
+        return all;
+    }
+
+    void devices() {
+        for (const ObservedVxlan& have : input_.observed.vxlan) {
+            const Device role = have.device.role;
+            const auto wanted = [&](const VxlanDevice& want) { return want.role == role; };
+            if (role != Device::other && std::ranges::none_of(input_.target.vxlan, wanted)) leave(role);
+        }
+        if (input_.observed.ipip && input_.observed.ipip->ours && !input_.target.ipip) leave(Device::ipip);
+    }
+
+    void leave(Device role) {
+        const auto through = [&](const Route& route) { return route.via.device == role; };
+        const bool used = std::ranges::any_of(result_.desired.routes, through) ||
+                          (role == Device::ipip && std::ranges::any_of(input_.observed.bird, through));
+        // Without a backend there is nothing that could come in.
+        if (!used && (contains(input_.drained, role) || input_.backend == Backend::none)) return;
+        result_.draining.push_back(role);
+        result_.desired.draining.push_back(role);
+        if (!used) result_.idle.push_back(role);
+    }
+
+    /// A device with an interim name keeps it until it can get its own without being set down.
+    void names() {
+        for (VxlanDevice& want : result_.desired.vxlan) {
+            const auto have = std::ranges::find_if(input_.observed.vxlan, [&](const ObservedVxlan& at) {
+                return at.device.role == want.role && at.device.name != want.name;
+            });
+            if (have == input_.observed.vxlan.end()) continue;
+            const bool taken = std::ranges::any_of(
+                input_.observed.vxlan, [&](const ObservedVxlan& at) { return at.device.name == want.name; });
+            if (!taken && (input_.live_rename || !have->device.up)) continue;
+            for (Sysctl& setting : result_.desired.sysctls) {
+                const std::string wanted = "/" + want.name + "/";
+                const auto at = setting.path.find(wanted);
+                if (at != std::string::npos) setting.path.replace(at, wanted.size(), "/" + have->device.name + "/");
+            }
+            want.name = have->device.name;
+        }
+        std::ranges::sort(result_.desired.sysctls);
+    }
+
+    const StageInput& input_;
+    const Node* self_;
+    Stage result_;
+};
+
+}  // namespace
+
+std::string to_string(const Echo& echo) {
+    if (echo.through == Device::none) return fmt::format("BIRD's route to the block at {}", to_string(echo.tunnel));
+    return fmt::format("{} through {}", to_string(echo.underlay), to_string(echo.through));
+}
+
+Stage stage(const StageInput& input) {
+    return Staging(input).run();
+}
+
+std::vector<Prefix> turned_pools(const Cluster& before, const Cluster& now) {
+    std::vector<Prefix> turned;
+    for (const Pool& pool : now.pools) {
+        const bool differs = std::ranges::any_of(before.pools, [&](const Pool& old) {
+            const bool same_place = old.cidr.contains(pool.cidr) || pool.cidr.contains(old.cidr);
+            return same_place && (old.ipip != pool.ipip || old.vxlan != pool.vxlan);
+        });
+        if (differs) turned.push_back(pool.cidr);
+    }
+    return turned;
+}
+
+}  // namespace weft
