@@ -100,6 +100,7 @@ class Builder final : public YAML::EventHandler {
   private:
     struct Frame {
         json value;
+        json merged = json::object();  ///< by "<<": counts where nothing is stated
         std::string path;
         std::optional<std::string> key;
         YAML::anchor_t anchor = 0;
@@ -121,12 +122,18 @@ class Builder final : public YAML::EventHandler {
             throw Wrong{line_at(mark), fmt::format("nested more than {} deep", kDeepestJson)};
         }
         if (!frames_.empty() && frames_.back().wants_key()) throw Wrong{line_at(mark), "a key has to be a word"};
-        frames_.push_back({.value = std::move(value), .path = next_path(), .key = {}, .anchor = anchor, .mark = mark});
+        frames_.push_back({.value = std::move(value),
+                           .merged = json::object(),
+                           .path = next_path(),
+                           .key = {},
+                           .anchor = anchor,
+                           .mark = mark});
         lines.try_emplace(frames_.back().path, line_at(mark));
     }
     void close() {
         Frame done = std::move(frames_.back());
         frames_.pop_back();
+        if (!done.merged.empty()) done.value.insert(done.merged.begin(), done.merged.end());
         add(done.mark, done.anchor, std::move(done.value), done.size);
     }
 
@@ -152,8 +159,8 @@ class Builder final : public YAML::EventHandler {
     }
     static void put(Frame& top, unsigned line, json value) {
         const std::string key = *std::exchange(top.key, std::nullopt);
-        if (key == "<<" && value.is_object()) {  // what is merged does not override what is stated
-            top.value.insert(value.begin(), value.end());
+        if (key == "<<" && value.is_object()) {
+            top.merged.insert(value.begin(), value.end());
             return;
         }
         if (!top.value.emplace(key, std::move(value)).second) {

@@ -46,7 +46,7 @@ constexpr std::array kPatterns{
     Pattern{configure_timeout, "configure FILE timeout SECONDS", ""},
     Pattern{configure_confirm, "configure confirm", "keep what `configure timeout` has set"},
     Pattern{configure_undo, "configure undo", "back to the configuration before the last one"},
-    Pattern{source_accept, "source accept", "follow at once what the source says and weft holds back"},
+    Pattern{source_accept, "accept source", "follow at once what the source says and weft holds back"},
     Pattern{node_remove, "node remove NAME", "free the blocks and addresses of a node that is gone (source etcd)"},
     Pattern{ready, "ready", "whether this node is ready, as the exit status too", true},
     Pattern{ready_bgp, "ready --bgp", "the same, BGP asked for in any mode", true},

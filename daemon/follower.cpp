@@ -110,7 +110,7 @@ Result<Cluster> Follower::preview(Config& config) const {
 
 Result<Done> Follower::accept() {
     if (!held_) return Error{"nothing that the source says is held back"};
-    state_.note("what the source says is followed", "source accept");
+    state_.note("what the source says is followed", "accept source");
     take(*std::exchange(held_, std::nullopt));
     return Done{};
 }

@@ -31,7 +31,7 @@ void judge_source(const SourceState& source, std::chrono::steady_clock::time_poi
     if (!source.held.empty()) {
         const auto left = std::chrono::ceil<std::chrono::seconds>(source.held_until.value_or(now) - now).count();
         note("source",
-             fmt::format("{}; the cluster from before stays {}: `weftctl source accept` follows the source at once",
+             fmt::format("{}; the cluster from before stays {}: `weftctl accept source` follows the source at once",
                          source.held,
                          source.held_until ? fmt::format("for another {} s", left) : "until that is put right"));
     }

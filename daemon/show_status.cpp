@@ -32,12 +32,12 @@ nlohmann::ordered_json source_json(const State& state) {
             {"synced", state.source_synced},
             {"trouble", source.status.trouble},
             {"held", source.held},
-            {"last_known_since", source.last_known ? iso(*source.last_known) : ""},
+            {"last_known_since", source.last_known ? iso_text(*source.last_known) : ""},
             {"configuration", source.configuration},
             {"revision", source.status.revision},
             {"objects", source.status.held},
             {"invalid", source.status.invalid},
-            {"updated", iso(source.status.updated)},
+            {"updated", iso_text(source.status.updated)},
             {"troubles", objects}};
 }
 

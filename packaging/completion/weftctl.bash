@@ -31,12 +31,12 @@ _weftctl() {
 
     local choices=
     case "${command[*]}" in
-        '') choices='show configure explain plan ready source node help -s --socket --json --version --help' ;;
+        '') choices='show configure explain plan ready accept node help -s --socket --json --version --help' ;;
         show) choices='status nodes pools blocks tunnels routes bgp protocols config events' ;;
         'show routes') choices='for' ;;
         'show protocols') choices='all' ;;
         configure) choices='check timeout confirm undo' ;;
-        source) choices='accept' ;;
+        accept) choices='source' ;;
         node) choices='remove' ;;
         ready) choices='--bgp --no-bgp' ;;
     esac

@@ -158,7 +158,7 @@ TEST_F(SourceTest, holds_a_mass_withdrawal_until_it_is_accepted) {
     EXPECT_TRUE(has_route("10.65.1.0/26"));
     EXPECT_TRUE(ready());
     EXPECT_THAT(reasons(), HasSubstr("3 of 4 nodes are gone"));
-    EXPECT_THAT(reasons(), HasSubstr("weftctl source accept"));
+    EXPECT_THAT(reasons(), HasSubstr("weftctl accept source"));
     ASSERT_TRUE(controller_->accept_source());
     EXPECT_TRUE(eventually([&] { return !has_route("10.65.1.0/26"); }));
     EXPECT_EQ(state().source.held, "");
@@ -293,14 +293,17 @@ TEST(TheLastKnownCluster, comes_back_from_its_text_as_it_was) {
     known.cluster.pools.push_back({.cidr = *parse_prefix("10.65.0.0/16"), .vxlan = Encapsulate::always});
     known.cluster.pools.push_back(
         {.cidr = *parse_prefix("fd00:65::/48"), .vxlan = Encapsulate::cross_subnet, .block_size = 122});
-    Node node{.name = "b"};
+    Node first;
+    first.name = "a";
+    Node node;
+    node.name = "b";
     node.address4 = parse_interface_address("192.0.2.12/24");
     node.vxlan4 = parse_address("10.65.1.7");
     node.mac4 = parse_mac("66:01:02:03:04:05");
     node.mac6 = parse_mac("66:01:02:03:04:06");
     node.bgp_port = 1179;
     node.as = 65000;
-    known.cluster.nodes = {Node{.name = "a"}, node};
+    known.cluster.nodes = {first, node};
     known.cluster.blocks.push_back({.cidr = *parse_prefix("10.65.1.0/26"), .node = 1});
     known.cluster.blocks.push_back({.cidr = *parse_prefix("10.65.1.9/32"), .node = 0});
     BgpNeighbor neighbor;
@@ -327,7 +330,9 @@ TEST(TheLastKnownCluster, comes_back_from_its_text_as_it_was) {
         std::string damaged = text;
         damaged[i] = static_cast<char>(damaged[i] ^ 1);
         const auto read = parse_last_known(damaged);
-        if (read) EXPECT_EQ(read->cluster, back->cluster);  // the date's words are not looked at
+        if (read) {  // the date's words are not looked at
+            EXPECT_EQ(read->cluster, back->cluster);
+        }
     }
 }
 

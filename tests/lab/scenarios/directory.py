@@ -139,7 +139,7 @@ def a_mass_withdrawal_is_held_until_it_is_accepted(lab):
     always(lambda: _device(a, '10.65.1.0/26') == ['eth0'], 'the route to b stays', 0.5)
     assert a.ready()
     assert '2 of 3 nodes are gone' in ' '.join(a.weftctl('ready').split())
-    a.weftctl('source', 'accept')
+    a.weftctl('accept', 'source')
     becomes(lambda: a.kernel.routes(4, dst='10.65.1.0/26'), [], 'a follows', 5)
 
 
