@@ -89,7 +89,7 @@ void BgpSide::kernel_changed(std::span<const Change> changes) {
 }
 
 void BgpSide::follow() {
-    if (!state_.source_synced) return;
+    if (!state_.cluster_known) return;
     if (announced_ != state_.still_announced) {
         announced_ = state_.still_announced;
         stale_ = true;

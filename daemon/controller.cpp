@@ -167,7 +167,8 @@ Result<Done> Controller::adopt(Running next) {
     state_.config_loaded = true;
     state_.node = state_.config.hostname.value;
     follower_.follow(state_.config, state_.cluster_known ? &state_.cluster : nullptr);
-    handover_.configured(take_cluster(), state_.cluster);
+    const Cluster before = take_cluster();
+    handover_.configured(before, state_.cluster);
     ++state_.counters.source_events;
     state_.last_reload = std::chrono::system_clock::now();
     state_.last_reload_result = "ok";
@@ -176,7 +177,6 @@ Result<Done> Controller::adopt(Running next) {
     retry_after_ = kFirstRetry;
     contention_.clear();
     if (state_.cluster_known) {
-        bgp_.cluster_changed();
         reconcile();
     } else {
         update_phase();
@@ -188,6 +188,7 @@ Cluster Controller::take_cluster() {
     state_.source_synced = state_.source.status.synced;
     if (!follower_.knows()) return state_.cluster;
     state_.cluster_known = true;
+    bgp_.cluster_changed();
     return std::exchange(state_.cluster, follower_.cluster(state_.config));
 }
 
@@ -195,14 +196,14 @@ void Controller::source_followed() {
     const Backend before = state_.backend();
     const Scope watched = scope();
     const Cluster earlier = take_cluster();
-    // Nodes and blocks come and go; only another encapsulation is carried through in steps.
-    const bool turned = earlier.pools != state_.cluster.pools || earlier.vxlan != state_.cluster.vxlan ||
-                        earlier.ipip != state_.cluster.ipip || state_.backend() != before;
-    if (turned) handover_.configured(earlier, state_.cluster);
+    // Nodes and blocks come and go all the time; what was answered before, and what drains, stays true then.
+    if (earlier.pools != state_.cluster.pools || earlier.vxlan != state_.cluster.vxlan ||
+        earlier.ipip != state_.cluster.ipip || state_.backend() != before) {
+        handover_.configured(earlier, state_.cluster);
+    }
     if (state_.backend() != before) {
         spdlog::info("calico_backend {} ({})", to_string(state_.backend()), to_string(state_.config.backend.origin));
     }
-    bgp_.cluster_changed();
     // With the same devices and addresses to look at, what was observed is still what there is.
     if (scope() != watched) observed_stale_ = true;
     reconcile_soon(state_.source.status.name);

@@ -69,7 +69,7 @@ class Controller final : public Actions {
     Result<Running> last_good(const Error& broken);
     void recall(const std::string& state_directory);
     Result<Done> adopt(Running next);
-    /// The cluster before.
+    /// Returns the cluster from before.
     Cluster take_cluster();
     void source_followed();
     void source_noted();

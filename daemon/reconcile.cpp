@@ -93,11 +93,11 @@ void Controller::reconcile() {
         state_.desired = handover_.stage(state_, std::move(wanted.desired));
         std::ranges::move(handover_.problems(state_), std::back_inserter(wanted.problems));
         std::vector<Change> changes = difference(state_.desired, state_.observed);
+        // On the last known cluster nothing is taken away: the kernel may know better than the disk.
+        if (!state_.source_synced) keep_what_is_there(changes);
         contention_.hold_back(changes, drift_, begin);
         std::ranges::move(contention_.problems(), std::back_inserter(wanted.problems));
         report_problems(std::move(wanted.problems));
-        // On the last known cluster nothing is taken away: the kernel may know better than the disk.
-        if (!state_.source_synced) keep_what_is_there(changes);
         if (changes.empty()) report_failures({});
         settled = changes.empty() || apply(changes);
     }

@@ -97,13 +97,19 @@ class Staging {
             // Where nothing leads there yet, nothing can be lost.
             if (!now || now->via.device == to || now->via.device == Device::none) return false;
             const auto echo = vxlan_echo(route);
-            if (!echo || accepts(*echo)) return false;
+            if (!echo || !is_a_way_to(*echo, *now, birds) || accepts(*echo)) return false;
             ++result_.held;
             // A device that has no role cannot be written to; BIRD's route through one goes on carrying the packets.
             if (now == birds && now->via.device == Device::other) return true;
             route.via = now->via;
             return false;
         });
+    }
+
+    /// Whether the node was reached like this before, or somebody has just bent our route: that is repaired at once.
+    static bool is_a_way_to(const Echo& echo, const Route& now, const Route* birds) {
+        return now.via.device == old_device(echo.tunnel.family) || now.via.gateway == echo.underlay ||
+               (birds != nullptr && birds->via == now.via);
     }
 
     const Block* block_of(const Prefix& cidr) const {

@@ -157,6 +157,15 @@ TEST_F(HandoverTest, a_route_enters_the_tunnel_when_its_node_has_answered_and_le
     EXPECT_EQ(way("10.65.1.0/26"), to_string(kDirectToB));
 }
 
+TEST_F(HandoverTest, a_route_that_somebody_bent_is_repaired_without_proof) {
+    settle(vxlan(kAlways));
+    for (ObservedRoute& have : observed_.routes) {
+        if (have.route.destination == P("10.65.1.0/26")) have.route.via = {Device::under4, A("192.0.2.1"), false};
+    }
+    EXPECT_TRUE(step(vxlan(kAlways)).done());
+    EXPECT_EQ(way("10.65.1.0/26"), "via 10.65.1.0 dev vxlan4 onlink");
+}
+
 TEST_F(HandoverTest, from_ipip_to_vxlan_weftds_route_repeats_birds_until_the_node_answers) {
     settle(ipip(kAlways));
     bird_programs("10.65.1.0/26", kBirdToB);

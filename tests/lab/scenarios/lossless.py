@@ -170,7 +170,8 @@ def the_table(lab):
 
 
 def connections_live_through_it(lab):
-    """TCP through every kind of handover: no reset, nothing sent twice."""
+    """TCP through every kind of handover: no reset, no stall. Segments sent again are told, not judged: two paths at
+    once reorder, and the sender takes that for loss."""
     a, b, c = lab.three_nodes()
     lab.start(STEPS[0].config(lab))
     lab.everybody_reaches_everybody(family=4, within=30)
@@ -188,5 +189,4 @@ def connections_live_through_it(lab):
         lab.say(f'  {connection.name}: {connection.received >> 10} KiB, longest gap {connection.longest_gap_ms:.0f} ms, '
                 f'{connection.retransmitted} segments sent again')
         assert connection.error is None, f'{connection.name}: {connection.error}'
-        assert connection.longest_gap_ms < 1000, connection.longest_gap_ms
-        assert connection.retransmitted == 0, connection.retransmitted
+        assert connection.longest_gap_ms < 200, connection.longest_gap_ms
