@@ -103,7 +103,7 @@ Outcome dump_routes(Socket& socket, const RouteFilter& filter, std::vector<RawRo
     if (filter.oif != 0) request.put_value(RTA_OIF, filter.oif);
     request.end();
     const std::size_t before = routes.size();
-    const Outcome outcome = socket.dump(
+    Outcome outcome = socket.dump(
         request, [&] { routes.resize(before); },
         [&](const Message& message) {
             if (message.header.nlmsg_type != RTM_NEWROUTE) return;

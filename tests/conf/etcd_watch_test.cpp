@@ -23,9 +23,9 @@ using testing::Pair;
 struct Copy {
     EtcdFollower::Told told() {
         return {.snapshot =
-                    [this](EtcdSnapshot all) {
+                    [this](const EtcdSnapshot& all) {
                         content.clear();
-                        for (auto& kv : all.kvs) content[kv.key] = kv.value;
+                        for (const auto& kv : all.kvs) content[kv.key] = kv.value;
                         revision = all.header.revision;
                         ++snapshots;
                     },
@@ -209,7 +209,7 @@ TEST_F(EtcdWatchTest, AProxyThatTruncatesResetsAndGarblesLosesNothing) {
     int number = 0;
     using enum Proxy::Mode;
     for (const auto mode : {truncate, pass, reset, pass, garble, pass, truncate, reset, pass}) {
-        for (const std::size_t after : {0, 1, 150, 300, 700}) {
+        for (const std::size_t after : {0U, 1U, 150U, 300U, 700U}) {
             proxy.set(mode, after);
             const std::string key = (number % 2 == 0 ? "/a/" : "/b/") + std::to_string(number % 7);
             const std::string value = std::to_string(number++);
