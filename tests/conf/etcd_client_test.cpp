@@ -293,10 +293,11 @@ class Certificates {
             const std::string_view n = name;
             std::ofstream(fmt::format("{}{}.ext", at_, n))
                 << (n == "server" ? "subjectAltName=IP:127.0.0.1,DNS:localhost\n" : "subjectAltName=DNS:else.where\n");
-            shell(fmt::format("cd {0} && {1} -keyout {2}.key -out {2}.csr -subj /CN={2} && "
-                              "openssl x509 -req -in {2}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 "
-                              "-extfile {2}.ext -out {2}.new && mv {2}.new {2}.pem",
-                              at_, key, n));
+            shell(
+                fmt::format("cd {0} && {1} -keyout {2}.key -out {2}.csr -subj /CN={2} && "
+                            "openssl x509 -req -in {2}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 "
+                            "-extfile {2}.ext -out {2}.new && mv {2}.new {2}.pem",
+                            at_, key, n));
         }
     }
     std::string file(const std::string& name) const { return at_ + name; }
