@@ -18,7 +18,6 @@ using namespace std::chrono_literals;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using testing::Not;
 
 const std::string kEmptyPage = R"({"header":{"cluster_id":"1","revision":"7"}})";
 
