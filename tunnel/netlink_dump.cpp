@@ -122,7 +122,7 @@ Outcome dump_nexthops(Socket& socket, std::vector<RawNexthop>& nexthops) {
     request.begin(RTM_GETNEXTHOP, NLM_F_DUMP, socket.take_sequence());
     request.fixed(nhmsg{});
     request.end();
-    const Outcome outcome = dump_into(socket, request, RTM_NEWNEXTHOP, nexthops, parse_nexthop);
+    Outcome outcome = dump_into(socket, request, RTM_NEWNEXTHOP, nexthops, parse_nexthop);
     std::ranges::sort(nexthops, {}, &RawNexthop::id);
     return outcome;
 }
