@@ -274,7 +274,7 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
 
     void hand_over() {
         if (checked == config.generation && files.live_is(config.text)) return placed();
-        stage_and_check(io, settings.program, files, config.text, unless_superseded([this](Verdict verdict) {
+        stage_and_check(io, settings.program, files, config.text, unless_superseded([this](const Verdict& verdict) {
                             if (verdict.kind == Verdict::Kind::good) {
                                 if (const auto done = files.place(); !done) {
                                     return unable(done.error().message);

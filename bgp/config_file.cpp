@@ -115,7 +115,7 @@ void BirdFiles::empty_log() const {
 void BirdFiles::limit_log() const {
     struct stat about {};
     // BIRD appends, so it goes on at the beginning.
-    if (stat(log().c_str(), &about) == 0 && about.st_size > 1024 * 1024) empty_log();
+    if (stat(log().c_str(), &about) == 0 && about.st_size > 1024L * 1024) empty_log();
 }
 
 std::string without_passwords(std::string words, std::string_view text) {

@@ -62,7 +62,7 @@ std::string_view trimmed(std::string_view text) {
 /// Takes the first word off `text`.
 std::string take_word(std::string_view& text) {
     text = trimmed(text);
-    const std::string word(text.substr(0, text.find_first_of(" \t")));
+    std::string word(text.substr(0, text.find_first_of(" \t")));
     text.remove_prefix(word.size());
     return word;
 }

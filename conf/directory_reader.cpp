@@ -154,8 +154,9 @@ bool DirectoryReader::drain() {
             // A file that was only made has nothing in it yet: its end of writing will be told. A link is whole.
             bool counts = true;
             if ((event.mask & IN_CREATE) != 0 && (event.mask & IN_ISDIR) == 0) {
-                const auto in = std::find_if(watches_.begin(), watches_.end(),
-                                             [&](const auto& watched) { return watched.second == event.wd; });
+                const auto in = std::find_if(watches_.begin(), watches_.end(), [watch = event.wd](const auto& watched) {
+                    return watched.second == watch;
+                });
                 std::error_code failure;
                 counts = in != watches_.end() && event.len > 0 && fs::is_symlink(fs::path(in->first) / name, failure);
             }

@@ -39,9 +39,9 @@ struct EtcdOptions {
     std::chrono::milliseconds patience{5'000};   ///< for one request at one endpoint
     std::chrono::milliseconds first_pause{200};  ///< after all endpoints have failed once; doubles
     std::chrono::milliseconds longest_pause{10'000};
-    std::chrono::milliseconds silence{30'000};     ///< a watch that says nothing for so long is replaced
-    std::int64_t page = 500;                       ///< keys read at a time
-    std::size_t largest_reply = 64 * 1024 * 1024;  ///< bytes
+    std::chrono::milliseconds silence{30'000};       ///< a watch that says nothing for so long is replaced
+    std::int64_t page = 500;                         ///< keys read at a time
+    std::size_t largest_reply = 64UL * 1024 * 1024;  ///< bytes
 };
 EtcdOptions etcd_options(const EtcdSource& source);
 

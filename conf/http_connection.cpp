@@ -420,7 +420,7 @@ void HttpConnection::exchange(const HttpRequest& request, std::chrono::milliseco
 
 void HttpConnection::stream(const HttpRequest& request, std::chrono::milliseconds patience,
                             std::function<void(std::string_view)> received, Finished finished) {
-    constexpr std::size_t kLargestRefusal = 64 * 1024;
+    constexpr std::size_t kLargestRefusal = 64UL * 1024;
     implementation_->largest = kLargestRefusal;
     implementation_->received = std::move(received);
     implementation_->start(request, patience, std::move(finished));

@@ -34,7 +34,8 @@ class Gatherer {
     Gatherer(const std::map<std::string, NodeResource>& nodes,
              const std::map<std::string, BgpConfiguration>& configurations)
         : nodes_(nodes), configurations_(configurations) {
-        for (const auto& [name, node] : nodes_) {
+        for (const auto& entry : nodes_) {
+            const NodeResource& node = entry.second;
             each_address(node, [&](const Address& address) { at_.emplace(address, &node); });
         }
     }
@@ -45,7 +46,8 @@ class Gatherer {
         if (local.names.empty() && !local.everywhere) return true;
         Nodes remotes;
         if (peer.peers) {
-            for (const auto& [name, node] : nodes_) {
+            for (const auto& entry : nodes_) {
+                const NodeResource& node = entry.second;
                 if (!peer.peers->matches(node.labels)) continue;
                 remotes.push_back(&node);
                 each_address(node, [&](const Address& address) { gather(of_node(node, address, peer), local); });

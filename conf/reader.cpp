@@ -231,8 +231,8 @@ const Reader::Keywords& Reader::top_keywords() {
 }
 
 void Reader::handover(const Statement& statement) {
-    const auto time = [this](Setting<std::chrono::seconds>& setting) {
-        return [this, &setting](Words& in, const Statement&) {
+    const auto time = [](Setting<std::chrono::seconds>& setting) {
+        return [&setting](Words& in, const Statement&) {
             const Place at = in.place();
             const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(in.duration("a time in seconds"));
             if (seconds > std::chrono::hours(24)) throw Wrong{at, "a handover takes at most 24 hours: 86400"};

@@ -363,7 +363,7 @@ void unsupported(const Fields& spec, const std::vector<std::pair<const char*, co
                  std::vector<FieldTrouble>& found) {
     for (const auto& [name, message] : fields) {
         const json* const value = spec.find(name);
-        if (value == nullptr || *value == "" || *value == 0 || *value == false) continue;  // Go's zero values
+        if (value == nullptr || *value == json("") || *value == 0 || *value == false) continue;  // Go's zero values
         if (value->is_structured() && value->empty()) continue;
         found.push_back({.field = spec.path(name), .message = message});
     }

@@ -65,6 +65,7 @@ std::optional<std::string> block_name(std::string_view rest) {
 const std::vector<ResourceKind>& resource_kinds() {
     static const std::vector<ResourceKind> kAll = [] {
         std::vector<ResourceKind> kinds;
+        kinds.reserve(std::size(kKinds));
         for (const KindName& known : kKinds) kinds.push_back(known.kind);
         return kinds;
     }();

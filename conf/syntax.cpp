@@ -44,13 +44,13 @@ struct Lexed {
         return {.file = file, .line = static_cast<unsigned>(at.line), .column = static_cast<unsigned>(at.column)};
     }
     template <class Input>
-    void add(Token::Kind kind, const Input& in, std::string text) {
-        tokens.push_back({.kind = kind, .text = std::move(text), .place = place(in)});
+    void add(Token::Kind kind, const Input& in, std::string_view text) {
+        tokens.push_back({.kind = kind, .text = std::string(text), .place = place(in)});
     }
     template <class Input>
-    void wrong(const Input& in, std::string message) {
+    void wrong(const Input& in, std::string_view message) {
         errors.push_back(
-            {.severity = Severity::error, .place = place(in), .message = std::move(message), .line_text = {}});
+            {.severity = Severity::error, .place = place(in), .message = std::string(message), .line_text = {}});
     }
 };
 

@@ -215,7 +215,7 @@ std::chrono::milliseconds Words::duration(std::string_view what) {
 }
 
 Token Words::literal() {
-    const Token token = take("a literal");
+    Token token = take("a literal");
     if (token.kind == Token::Kind::comma) wrong(token, "a literal");
     return token;
 }

@@ -58,15 +58,14 @@ BirdConfig bird_config(const Config& config, const Cluster& cluster) {
 }
 
 Result<std::vector<Change>> removal_of_birds_routes(Kernel& kernel, const std::vector<Pool>& pools) {
-    auto routes = kernel.routes_of(kBirdProtocol);
+    const auto routes = kernel.routes_of(kBirdProtocol);
     if (!routes) return routes.error();
     std::vector<Change> changes;
-    for (ObservedRoute& route : *routes) {
+    for (const ObservedRoute& route : *routes) {
         const Prefix& destination = route.route.destination;
         const bool ours = std::ranges::any_of(pools, [&](const Pool& pool) { return pool.cidr.contains(destination); });
         if (ours) {
-            changes.push_back(
-                {.verb = Verb::remove, .object = std::move(route), .reason = "BIRD is off", .may_interrupt = false});
+            changes.push_back({.verb = Verb::remove, .object = route, .reason = "BIRD is off", .may_interrupt = false});
         }
     }
     return changes;

@@ -27,7 +27,7 @@ using local = asio::local::stream_protocol;
 using Failed = boost::system::error_code;
 
 /// So much of an answer is written at a time.
-constexpr std::size_t kChunk = 16 * 1024;
+constexpr std::size_t kChunk = 16UL * 1024;
 
 class Client : public std::enable_shared_from_this<Client> {
   public:

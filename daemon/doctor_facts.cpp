@@ -81,6 +81,7 @@ std::vector<fs::path> drop_ins(const std::string& root, std::initializer_list<co
         }
     }
     std::vector<fs::path> paths;
+    paths.reserve(by_name.size());
     for (auto& [name, path] : by_name) paths.push_back(std::move(path));
     return paths;
 }

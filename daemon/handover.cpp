@@ -91,7 +91,7 @@ bool Handover::accepts(const Echo& echo, Clock::time_point now, std::chrono::sec
     return true;
 }
 
-Desired Handover::stage(State& state, Desired target) {
+Desired Handover::stage(State& state, const Desired& target) {
     const auto now = Clock::now();
     const auto patience = state.config.handover_prove.value;
     const std::function<bool(const Echo&)> accepted = [&](const Echo& echo) { return accepts(echo, now, patience); };

@@ -21,7 +21,7 @@ using tcp = asio::ip::tcp;
 
 constexpr std::chrono::seconds kPatience{10};
 constexpr std::uint32_t kLargestHeader = 8 * 1024;
-constexpr std::uint64_t kLargestBody = 4 * 1024;
+constexpr std::uint64_t kLargestBody = 4UL * 1024;
 
 class Connection : public std::enable_shared_from_this<Connection> {
   public:

@@ -90,7 +90,7 @@ void Controller::reconcile() {
         if (observed_stale_ && !observe()) break;
         Plan wanted =
             plan({.cluster = state_.cluster, .host = state_.host, .node = state_.node, .backend = state_.backend()});
-        state_.desired = handover_.stage(state_, std::move(wanted.desired));
+        state_.desired = handover_.stage(state_, wanted.desired);
         std::ranges::move(handover_.problems(state_), std::back_inserter(wanted.problems));
         std::vector<Change> changes = difference(state_.desired, state_.observed);
         // On the last known cluster nothing is taken away: the kernel may know better than the disk.

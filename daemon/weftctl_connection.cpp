@@ -14,7 +14,7 @@ namespace weft {
 namespace {
 
 /// No line of weft's comes near it; something else answers on the socket.
-constexpr std::size_t kLongestLine = 1024 * 1024;
+constexpr std::size_t kLongestLine = 1024UL * 1024;
 
 std::string advice(int error) {
     switch (error) {

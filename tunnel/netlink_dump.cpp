@@ -103,7 +103,7 @@ Outcome dump_routes(Socket& socket, const RouteFilter& filter, std::vector<RawRo
     if (filter.oif != 0) request.put_value(RTA_OIF, filter.oif);
     request.end();
     const std::size_t before = routes.size();
-    const Outcome outcome = socket.dump(
+    Outcome outcome = socket.dump(
         request, [&] { routes.resize(before); },
         [&](const Message& message) {
             if (message.header.nlmsg_type != RTM_NEWROUTE) return;
@@ -122,7 +122,7 @@ Outcome dump_nexthops(Socket& socket, std::vector<RawNexthop>& nexthops) {
     request.begin(RTM_GETNEXTHOP, NLM_F_DUMP, socket.take_sequence());
     request.fixed(nhmsg{});
     request.end();
-    const Outcome outcome = dump_into(socket, request, RTM_NEWNEXTHOP, nexthops, parse_nexthop);
+    Outcome outcome = dump_into(socket, request, RTM_NEWNEXTHOP, nexthops, parse_nexthop);
     std::ranges::sort(nexthops, {}, &RawNexthop::id);
     return outcome;
 }

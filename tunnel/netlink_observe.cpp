@@ -165,7 +165,7 @@ class Observation {
     Outcome birds_routes() {
         for (const Family family : kFamilies) {
             std::vector<RawRoute> raw;
-            const Outcome outcome = netlink::dump_routes(socket_, {family, kProtocolBird, 0}, raw);
+            Outcome outcome = netlink::dump_routes(socket_, {family, kProtocolBird, 0}, raw);
             if (!outcome.ok() && outcome.error != EAFNOSUPPORT && outcome.error != EOPNOTSUPP) return outcome;
             for (const RawRoute& one : raw) {
                 if (one.type != kUnicast || one.tos != 0) continue;

@@ -16,7 +16,7 @@
 namespace weft::bench {
 namespace {
 
-constexpr std::size_t kBatch = 128 * 1024;
+constexpr std::size_t kBatch = 128UL * 1024;
 
 int family_of(const Address& address) {
     return address.family == Family::v4 ? AF_INET : AF_INET6;

@@ -280,19 +280,25 @@ TEST_F(BirdTest, tells_of_a_port_that_another_process_has_and_tries_again) {
 }
 
 TEST_F(BirdTest, is_told_of_the_tunnel_device_that_came_back_in_its_own_words) {
-    for (const auto& [version, command] :
-         {std::pair{"2.0.12", "reload out weft_krt4"}, std::pair{"3.2.0", "reload filters out weft_krt4"}}) {
+    struct Words {
+        const char* version;
+        const char* command;
+    };
+    for (const Words words :
+         {Words{"2.0.12", "reload out weft_krt4"}, Words{"3.2.0", "reload filters out weft_krt4"}}) {
         std::string live = "one";
         auto script = running(live, "one", "x");
-        script.greeting = std::string("0001 BIRD ") + version + " ready.\n";
+        script.greeting = std::string("0001 BIRD ") + words.version + " ready.\n";
         unlink(socket().c_str());
         const FakeBird fake(io_, socket(), std::move(script));
         start_weft();
         bird_->want(settings(program("")), config_of("one"));
         bird_->ipip_device_appeared();  // before there is anybody to tell
-        EXPECT_TRUE(eventually([&] { return std::ranges::count(fake.commands(), command) == 1; })) << version;
+        EXPECT_TRUE(eventually([&] { return std::ranges::count(fake.commands(), words.command) == 1; }))
+            << words.version;
         bird_->ipip_device_appeared();
-        EXPECT_TRUE(eventually([&] { return std::ranges::count(fake.commands(), command) == 2; })) << version;
+        EXPECT_TRUE(eventually([&] { return std::ranges::count(fake.commands(), words.command) == 2; }))
+            << words.version;
     }
 }
 
@@ -324,7 +330,7 @@ class Responsiveness {
 };
 
 TEST_F(BirdTest, that_talks_nonsense_is_named_while_the_loop_goes_on) {
-    const auto always = [](std::string text) { return [text](const std::string&) { return text; }; };
+    const auto always = [](const std::string& text) { return [text](const std::string&) { return text; }; };
     FakeBird::Script endless{.greeting = "0001 BIRD 2.0.12 ready.\n", .answer = always("1002-x\n"), .endless = true};
     const std::vector<Bad> all{
         {"silent", {.greeting = "", .answer = always("")}, "does not answer"},

@@ -112,7 +112,7 @@ TEST(Process, IsKnownByItsArguments) {
 
 /// A program that says and does what BIRD would.
 std::string program(const TemporaryDirectory& directory, const std::string& script) {
-    const std::string path = directory / "bird";
+    std::string path = directory / "bird";
     std::ofstream(path) << "#!/bin/sh\n" << script << "\n";
     EXPECT_EQ(std::system(("chmod +x " + path).c_str()), 0);
     return path;

@@ -2,6 +2,7 @@
 
 #include "conf/etcd_client.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <boost/asio/io_context.hpp>
@@ -17,7 +18,6 @@ using namespace std::chrono_literals;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using testing::Not;
 
 const std::string kEmptyPage = R"({"header":{"cluster_id":"1","revision":"7"}})";
 
@@ -289,12 +289,14 @@ class Certificates {
         const std::string key = "openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes ";
         shell("cd " + at_ + " && " + key + "-x509 -keyout ca.key -out ca.pem -subj /CN=ca$$ -days 2");
         for (const char* name : {"server", "client", "elsewhere"}) {
-            const std::string n = name;
-            std::ofstream(at_ + n + ".ext")
+            const std::string_view n = name;
+            std::ofstream(fmt::format("{}{}.ext", at_, n))
                 << (n == "server" ? "subjectAltName=IP:127.0.0.1,DNS:localhost\n" : "subjectAltName=DNS:else.where\n");
-            shell("cd " + at_ + " && " + key + "-keyout " + n + ".key -out " + n + ".csr -subj /CN=" + n +
-                  " && openssl x509 -req -in " + n + ".csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile " +
-                  n + ".ext -out " + n + ".new && mv " + n + ".new " + n + ".pem");
+            shell(
+                fmt::format("cd {0} && {1} -keyout {2}.key -out {2}.csr -subj /CN={2} && "
+                            "openssl x509 -req -in {2}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 "
+                            "-extfile {2}.ext -out {2}.new && mv {2}.new {2}.pem",
+                            at_, key, n));
         }
     }
     std::string file(const std::string& name) const { return at_ + name; }

@@ -8,7 +8,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 
 TEST(EtcdMessage, Base64IsWrittenAndReadBack) {
     const std::vector<std::pair<std::string, std::string>> pairs{

@@ -23,9 +23,9 @@ using testing::Pair;
 struct Copy {
     EtcdFollower::Told told() {
         return {.snapshot =
-                    [this](EtcdSnapshot all) {
+                    [this](const EtcdSnapshot& all) {
                         content.clear();
-                        for (auto& kv : all.kvs) content[kv.key] = kv.value;
+                        for (const auto& kv : all.kvs) content[kv.key] = kv.value;
                         revision = all.header.revision;
                         ++snapshots;
                     },

@@ -1,5 +1,6 @@
 #include "conf/registration.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -308,7 +309,7 @@ TEST_F(RegistrationTest, WhateverStandsInTheStoreItSettles) {
                                         std::string(kReservationKeys) + "q"};
     for (const std::string& key : keys) {
         for (const std::string& value : values) {
-            SCOPED_TRACE(key + " = " + value);
+            SCOPED_TRACE(fmt::format("{} = {}", key, value));
             store_ = {};
             pool("p", "10.65.0.0/24", R"("vxlanMode":"Always")");
             store_.put(key, value);
