@@ -129,5 +129,5 @@ def a_node_that_is_gone_is_cleaned_up_after(lab):
     store.ctl('del', '--prefix', '/calico/weft/v1/alive/b/')  # its lease would take 90 s to end
     a.weftctl('node', 'remove', 'b')
     eventually(lambda: 'node b is removed' in a.weftctl('show', 'events'), 'it is removed', 10)
-    assert [key for key in store.get('/calico/') if '/b' in key or key.endswith('-b')] == []
+    assert [key for key in store.get('/calico/') if '/b/' in key or key.endswith(('/b', '-b'))] == []
     becomes(lambda: [r for r in a.kernel.routes(4, protocol=80) if r['type'] == 'unicast'], [], 'no route to it', 10)
