@@ -20,7 +20,8 @@ constexpr std::chrono::seconds kPoll{60};
 
 /// This machine, the same after a restart, and nothing that tells its machine-id.
 std::string machine() {
-    constexpr sd_id128_t kWeft = SD_ID128_MAKE(5d, 1c, 6f, 0e, 8a, 37, 4b, 0f, 9c, 42, 77, 1e, d3, 60, b5, a9);
+    constexpr sd_id128_t kWeft{
+        .bytes = {0x5d, 0x1c, 0x6f, 0x0e, 0x8a, 0x37, 0x4b, 0x0f, 0x9c, 0x42, 0x77, 0x1e, 0xd3, 0x60, 0xb5, 0xa9}};
     sd_id128_t id{};
     if (sd_id128_get_machine_app_specific(kWeft, &id) < 0) return "machine";
     return fmt::format("{:02x}", fmt::join(id.bytes, ""));

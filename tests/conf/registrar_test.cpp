@@ -15,7 +15,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::AllOf;
-using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -101,6 +100,7 @@ TEST_F(RegistrarTest, AModeChangeMovesTheAddressAndReleasesTheOldOneLater) {
 TEST_F(RegistrarTest, FortyNodesAtOnceForEightBlocksGetEachBlockOnceAndLoseNothing) {
     pool("10.65.0.0/26", R"("vxlanMode":"Always","blockSize":29)");
     std::vector<std::unique_ptr<Registering>> nodes;
+    nodes.reserve(40);
     for (int i = 0; i < 40; ++i) {
         nodes.push_back(std::make_unique<Registering>(io_, etcd_->url(), fmt::format("node{}", i),
                                                       fmt::format("192.0.2.{}/24", i + 1)));
