@@ -83,11 +83,11 @@ struct EtcdClient::Implementation : std::enable_shared_from_this<EtcdClient::Imp
     }
 
     template <class Decode, class Value>
-    void call(const char* path, std::string body, bool repeatable, Decode decode,
+    void call(const char* path, const std::string& body, bool repeatable, Decode decode,
               std::function<void(const Failure*, Value)> done) {
         const auto value = std::make_shared<Value>();
         queue.push_back(
-            {.request = {.path = path, .body = std::move(body), .authorization = {}},
+            {.request = {.path = path, .body = body, .authorization = {}},
              .repeatable = repeatable,
              .take =
                  [value, decode](std::string_view reply) {
