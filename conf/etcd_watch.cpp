@@ -17,7 +17,7 @@ using std::chrono::steady_clock;
 namespace {
 
 constexpr std::size_t kLongestLine =
-    32 * 1024 * 1024;                        ///< an event is at most 1.5 MiB, and etcd fragments more of them
+    32UL * 1024 * 1024;                      ///< an event is at most 1.5 MiB, and etcd fragments more of them
 constexpr unsigned kMostOlder = 3;           ///< streams in a row at a revision before the one that was read
 constexpr std::chrono::seconds kSteady{10};  ///< a stream that lasted so long does not count as a failure
 

@@ -92,7 +92,7 @@ struct Wire {
     std::optional<http::response_parser<http::empty_body>> header;
     std::optional<http::response_parser<http::string_body>> whole;
     std::optional<http::response_parser<http::buffer_body>> portions;
-    std::array<char, 16 * 1024> chunk{};
+    std::array<char, 16UL * 1024> chunk{};
 
     /// Runs `action` with the stream that bytes go through.
     template <class Action>

@@ -47,6 +47,7 @@ std::vector<std::string> texts_of(const Row& row) {
 
 std::vector<std::string> heading_of(const std::vector<Column>& columns) {
     std::vector<std::string> titles;
+    titles.reserve(columns.size());
     for (const Column& column : columns) titles.emplace_back(column.title);
     return lines_of(columns, titles);
 }

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <functional>
 #include <map>
@@ -178,7 +179,7 @@ Figures restart(const Size& size) {
 
 double percentile(std::vector<double> values, double rank) {
     std::sort(values.begin(), values.end());
-    const auto at = static_cast<std::size_t>(rank * static_cast<double>(values.size() - 1) + 0.5);
+    const auto at = static_cast<std::size_t>(std::lround(rank * static_cast<double>(values.size() - 1)));
     return values.at(at);
 }
 

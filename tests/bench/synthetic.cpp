@@ -56,7 +56,7 @@ Cluster synthetic(Family family, std::uint32_t nodes, std::uint32_t blocks) {
                       .vxlan = Encapsulate::always,
                       .block_size = block_length(family)}};
     cluster.nodes.reserve(nodes + 1);
-    cluster.blocks.reserve((nodes + 1) * blocks);
+    cluster.blocks.reserve((nodes + std::size_t{1}) * blocks);
     for (std::uint32_t number = 0; number <= nodes; ++number) add_node(cluster, family, number, blocks);
     normalise(cluster);
     return cluster;

@@ -31,7 +31,6 @@ constexpr const char* kThirdNode = R"(node "c" { address 198.51.100.13/24; block
 class ControllerTest : public testing::Test {
   protected:
     ControllerTest() { write(kTwoNodes); }
-    ~ControllerTest() override { std::filesystem::remove_all(directory_); }
 
     void write(const std::string& text) const {
         std::ofstream(file()) << text << "\nstate directory \"" << directory_ << "/state\";\n";
@@ -54,12 +53,20 @@ class ControllerTest : public testing::Test {
             [&](const ObservedRoute& route) { return to_string(route.route.destination) == destination; });
     }
 
-    static std::string new_directory() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "weft-controller-XXXXXX").string();
-        return mkdtemp(pattern.data());
-    }
+    /// Removed after the controller has gone, which may be writing its state there.
+    struct Directory {
+        Directory() {
+            std::string pattern = (std::filesystem::temp_directory_path() / "weft-controller-XXXXXX").string();
+            path = mkdtemp(pattern.data());
+        }
+        ~Directory() { std::filesystem::remove_all(path); }
+        Directory(const Directory&) = delete;
+        Directory& operator=(const Directory&) = delete;
+        std::string path;
+    };
 
-    const std::string directory_ = new_directory();
+    const Directory kept_;
+    const std::string& directory_ = kept_.path;
     boost::asio::io_context io_{1};
     SimulatedKernel kernel_;
     Controller controller_{io_,
