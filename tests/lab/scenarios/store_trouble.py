@@ -4,7 +4,11 @@ import json
 from weftlab.lab import becomes, eventually
 from weftlab.store import Proxy, Store
 
-LONG = 'long'  # `tests/lab/run store_trouble long=60`: etcd is away for so many seconds
+LONG = 'long'  # `tests/lab/run --argument long=60 store_trouble`: etcd is away for so many seconds
+
+
+def _status(node):
+    return json.loads(node.weftctl('--json', 'show', 'status'))
 
 
 def _arrives(nodes, block, within=30):
@@ -42,8 +46,7 @@ def a_proxy_that_delays_truncates_resets_and_refuses_disturbs_nothing(lab):
         assert traffic.lost() == {}, traffic.lost()
         _goes(nodes, '10.65.200.0/26')
         for node in nodes:
-            becomes(lambda: json.loads(node.weftctl('--json', 'show', 'status'))['source']['trouble'], '',
-                    f'{node} says that all is well', 30)
+            becomes(lambda: _status(node)['source']['trouble'], '', f'{node} says that all is well', 30)
         before = proxy.requests
         lab.pause(3)
         assert proxy.requests - before <= 10, f'{proxy.requests - before} requests of two idle nodes in 3 s'
@@ -85,15 +88,14 @@ def a_store_that_is_full_is_told_and_goes_on_where_it_stopped_once_there_is_room
     block = store.stranger(0)
     _arrives(nodes, block)
     with lab.traffic(milliseconds=5) as traffic:
-        for _ in range(20):
-            if 'space exceeded' in store.ctl('put', '/elsewhere', 'x' * 100000):
-                break
+        eventually(lambda: 'space exceeded' in store.put_large('/elsewhere'), 'etcd is full', 20)
         assert 'NOSPACE' in store.ctl('alarm', 'list')
         store.ctl('del', '--prefix', '/calico/ipam/v2/host/stranger0/')  # that much is allowed
         _goes(nodes, block)
         store.ctl('del', '/calico/ipam/v2/handle/vxlan-tunnel-addr-a')
         a.reload()
-        eventually(lambda: 'etcdctl alarm list' in a.weftctl('show', 'status'), 'a says that etcd is full', 30)
+        eventually(lambda: any('etcdctl alarm list' in trouble for trouble in _status(a)['registration']['troubles']),
+                   'a says that etcd is full, and what to do', 30)
         assert a.ready()
         store.ctl('compact', str(store.revision()))
         store.ctl('defrag')

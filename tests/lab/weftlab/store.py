@@ -100,6 +100,11 @@ class Store:
         said = self.ctl('put', key, value if isinstance(value, str) else json.dumps(value))
         assert said.strip() == 'OK', said
 
+    def put_large(self, key, size=900_000):
+        """A value of so many bytes; what etcd says."""
+        words = f"head -c {size} /dev/zero | tr '\\0' x | ETCDCTL_API=3 etcdctl --endpoints {self.url()} put {key} 2>&1"
+        return self.node.run('sh', '-c', words, check=False).stdout
+
     def pool(self, **fields):
         spec = {'cidr': '10.65.0.0/16', 'blockSize': 26, 'ipipMode': 'Never', 'vxlanMode': 'Never', **fields}
         self.put(f'{RESOURCES}/ippools/p', {**POOL, 'spec': spec})
