@@ -93,10 +93,11 @@ def a_store_that_is_full_is_told_and_goes_on_where_it_stopped_once_there_is_room
         store.ctl('del', '--prefix', '/calico/ipam/v2/host/stranger0/')  # that much is allowed
         _goes(nodes, block)
         store.ctl('del', '/calico/ipam/v2/handle/vxlan-tunnel-addr-a')
-        a.reload()
+        a.restart()
         eventually(lambda: any('etcdctl alarm list' in trouble for trouble in _status(a)['registration']['troubles']),
                    'a says that etcd is full, and what to do', 30)
-        assert a.ready()
+        eventually(a.ready, 'a is ready nevertheless', 20)
+        store.ctl('del', '/elsewhere')
         store.ctl('compact', str(store.revision()))
         store.ctl('defrag')
         store.ctl('alarm', 'disarm')
