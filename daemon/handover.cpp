@@ -170,7 +170,9 @@ std::vector<Problem> Handover::problems(const State& state) const {
     std::size_t named = 0;
     for (const Echo& echo : given_up_) {
         if (++named > 5) break;
-        const char* const what = echo.through == Device::none
+        const bool address = echo.through == Device::none && echo.underlay != Address{};
+        const char* const what = address ? "did not come; traffic moved without. Does that node register?"
+                                 : echo.through == Device::none
                                      ? "is not as the pool wants it; look at 'birdc show route all'"
                                      : "was not answered for; traffic moved without. Is the node up, and does the "
                                        "underlay carry this encapsulation?";

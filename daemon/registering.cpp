@@ -110,6 +110,7 @@ void Registering::look() {
     }
     if (!state_.source_synced) return;
     found_ = address_conflicts(state_.cluster, node_);
+    contended_.clear();
     const auto address4 = address(*source, Family::v4, state_.registration.address4);
     const auto address6 = address(*source, Family::v6, state_.registration.address6);
     const auto& either = address4 ? address4 : address6;
@@ -129,8 +130,10 @@ void Registering::look() {
                                                                          noted_();
                                                                      }});
     }
-    registrar_->hold(!state_.source.held.empty());
+    // A store that is another one now is noticed by whoever reads it; until it has been read it is not written to.
+    registrar_->hold(!state_.source.held.empty() || !state_.source.status.trouble.empty());
     registrar_->set_addresses(address4, address6);
+    registrar_->contend(contended_);
     if (Concern now = concern(); now != seen_) {
         seen_ = std::move(now);
         registrar_->look();
@@ -159,6 +162,7 @@ std::optional<InterfaceAddress> Registering::address(const EtcdSource& source, F
     const bool had = self != nullptr && self->address(family) && self->address(family)->address == own->address.address;
     const Node* const other = holder(cluster, node_, own->address.address);
     if (had || other == nullptr) return own->address;
+    contended_[other->name] = to_string(own->address.address);
     found_.push_back(
         fmt::format("{} is node {}'s address in the store, so this node does not register it: change one, or, "
                     "if {} is gone, 'weftctl node remove {}'",
@@ -185,6 +189,7 @@ void Registering::report() {
         told.settled = status.settled;
         if (!status.trouble.empty()) told.troubles.push_back(status.trouble);
         if (!status.rival.empty()) told.troubles.push_back(status.rival);
+        told.troubles.insert(told.troubles.end(), status.contenders.begin(), status.contenders.end());
         told.troubles.insert(told.troubles.end(), status.lacks.begin(), status.lacks.end());
     }
     for (const std::string& trouble : told.troubles) {

@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -61,7 +62,8 @@ class Registering {
     boost::asio::steady_timer poll_;  ///< an address that appears on some interface is no notice to us
     std::optional<Host> fresh_;       ///< while polling
     Concern seen_;
-    std::vector<std::string> found_;  ///< what is wrong with the addresses and against other nodes
+    std::vector<std::string> found_;                ///< what is wrong with the addresses and against other nodes
+    std::map<std::string, std::string> contended_;  ///< nodes that hold an address of this machine's, and which
     std::vector<std::string> said_;
     std::string removing_;
 };

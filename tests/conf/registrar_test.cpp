@@ -97,34 +97,64 @@ TEST_F(RegistrarTest, AModeChangeMovesTheAddressAndReleasesTheOldOneLater) {
     EXPECT_THAT(contradictions(content()), IsEmpty());
 }
 
-TEST_F(RegistrarTest, FortyNodesAtOnceForEightBlocksGetEachBlockOnceAndLoseNothing) {
-    pool("10.65.0.0/26", R"("vxlanMode":"Always","blockSize":29)");
-    std::vector<std::unique_ptr<Registering>> nodes;
-    nodes.reserve(40);
-    for (int i = 0; i < 40; ++i) {
-        nodes.push_back(std::make_unique<Registering>(io_, etcd_->url(), fmt::format("node{}", i),
-                                                      fmt::format("192.0.2.{}/24", i + 1)));
+/// Forty nodes that register at once where there are eight blocks.
+class FortyNodesTest : public RegistrarTest {
+  protected:
+    void begin() {
+        pool("10.65.0.0/26", R"("vxlanMode":"Always","blockSize":29)");
+        for (int i = 0; i < 40; ++i) {
+            nodes_.push_back(
+                std::make_unique<Registering>(io_, etcd_->url(), name(i), fmt::format("192.0.2.{}/24", i + 1)));
+        }
+        ASSERT_TRUE(all([](const Registering& node) { return node.settled(); }));
     }
-    const auto begin = std::chrono::steady_clock::now();
-    ASSERT_TRUE(until(
-        [&] { return std::all_of(nodes.begin(), nodes.end(), [](const auto& node) { return node->settled(); }); }));
-    const auto took = std::chrono::steady_clock::now() - begin;
-    const auto all = content();
-    EXPECT_THAT(contradictions(all), IsEmpty());
-    std::map<std::string, int> owners;
-    for (const auto& [key, kv] : all) {
-        if (key.starts_with(kBlockKeys4)) ++owners[BlockDocument::parse(kv.value)->node()];
+    static std::string name(int i) { return fmt::format("node{}", i); }
+    bool all(const std::function<bool(const Registering&)>& is_so) {
+        return until(
+            [&] { return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) { return is_so(*node); }); });
     }
-    EXPECT_EQ(owners.size(), 8U);
+    /// Of every block its owner; each has exactly one.
+    std::map<std::string, std::string> owners() {
+        std::map<std::string, std::string> found;
+        std::size_t affinities = 0;
+        for (const auto& [key, kv] : content()) {
+            if (key.starts_with(kBlockKeys4)) found[key] = BlockDocument::parse(kv.value)->node();
+            affinities += key.starts_with("/calico/ipam/v2/host/") ? 1U : 0U;
+        }
+        EXPECT_EQ(affinities, found.size());
+        return found;
+    }
+    void remove(int i) {
+        nodes_[static_cast<std::size_t>(i)].reset();
+        etcd_->etcdctl(fmt::format("del --prefix /calico/weft/v1/alive/{}/", name(i)));
+        const auto removed =
+            await<std::vector<std::string>>(io_, [&](auto done) { remove_node(direct_, name(i), std::move(done)); });
+        ASSERT_TRUE(removed) << removed.error().message;
+    }
+    /// Others are claiming what becomes free, and pending for a moment.
+    bool becomes_consistent() {
+        return until([&] { return contradictions(content()).empty(); });
+    }
+
+    std::vector<std::unique_ptr<Registering>> nodes_;
+};
+
+TEST_F(FortyNodesTest, GetEachBlockOnceAndThoseWithoutOneSaySo) {
+    const auto start = std::chrono::steady_clock::now();
+    begin();
+    const auto took = std::chrono::steady_clock::now() - start;
+    EXPECT_THAT(contradictions(content()), IsEmpty());
+    std::map<std::string, int> blocks;  // by owner
+    for (const auto& [key, owner] : owners()) ++blocks[owner];
+    EXPECT_EQ(blocks.size(), 8U);
     std::size_t losers = 0;
     std::uint64_t conflicts = 0;
     std::set<Address> addresses;
-    for (const auto& node : nodes) {
-        const auto& status = node->registrar.status();
+    for (int i = 0; i < 40; ++i) {
+        const auto& status = nodes_[static_cast<std::size_t>(i)]->registrar.status();
         conflicts += status.conflicts;
         if (status.addresses.vxlan4) addresses.insert(*status.addresses.vxlan4);
-        const bool owner = owners.contains(node->done.front().substr(12, node->done.front().find(':') - 12));
-        if (owner) {
+        if (blocks.contains(name(i))) {
             EXPECT_THAT(status.lacks, IsEmpty());
             continue;
         }
@@ -133,24 +163,50 @@ TEST_F(RegistrarTest, FortyNodesAtOnceForEightBlocksGetEachBlockOnceAndLoseNothi
     }
     EXPECT_EQ(losers, 32U);
     EXPECT_EQ(addresses.size(), 40U);  // the losers borrow theirs
-    RecordProperty("milliseconds",
-                   static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()));
-    fmt::print("forty nodes registered in {} ms, {} transactions refused\n",
-               std::chrono::duration_cast<std::chrono::milliseconds>(took).count(), conflicts);
+    const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
+    RecordProperty("milliseconds", static_cast<int>(milliseconds));
+    fmt::print("forty nodes registered in {} ms, {} transactions refused\n", milliseconds, conflicts);
+}
 
-    // They go, one after the other, and nothing of them stays.
-    for (int i = 0; i < 40; ++i) {
-        nodes[static_cast<std::size_t>(i)].reset();
-        etcd_->etcdctl(fmt::format("del --prefix /calico/weft/v1/alive/node{}/", i));
-        const auto removed = await<std::vector<std::string>>(
-            io_, [&](auto done) { remove_node(direct_, fmt::format("node{}", i), std::move(done)); });
-        ASSERT_TRUE(removed) << removed.error().message;
-        if (i == 20) {
-            EXPECT_THAT(contradictions(content()), IsEmpty());
-        }
+TEST_F(FortyNodesTest, FollowThePoolsModeAndLeaveNothingOfTheOldOne) {
+    begin();
+    for (const char* mode : {R"("ipipMode":"CrossSubnet","blockSize":29)", R"("blockSize":29)",
+                             R"("vxlanMode":"CrossSubnet","blockSize":29)"}) {
+        const bool ipip = std::string(mode).starts_with(R"("ipip)");
+        const bool vxlan = std::string(mode).starts_with(R"("vxlan)");
+        SCOPED_TRACE(mode);
+        pool("10.65.0.0/26", mode);
+        for (const auto& node : nodes_) node->registrar.look();
+        ASSERT_TRUE(all([&](const Registering& node) {
+            const RegisteredAddresses& has = node.registrar.status().addresses;
+            return node.settled() && has.ipip4.has_value() == ipip && has.vxlan4.has_value() == vxlan;
+        }));
+        const auto after = content();
+        EXPECT_THAT(contradictions(after), IsEmpty());
+        const auto handles = std::count_if(after.begin(), after.end(),
+                                           [](const auto& each) { return each.first.starts_with(kHandleKeys); });
+        EXPECT_EQ(handles, ipip || vxlan ? 40 : 0);
     }
+}
+
+TEST_F(FortyNodesTest, LeaveNothingBehindWhenTheyAreRemovedAndTheLastHasABlock) {
+    begin();
+    for (const auto& [key, owner] : owners()) {
+        remove(std::stoi(owner.substr(4)));
+        ASSERT_TRUE(becomes_consistent()) << contradictions(content()).front();
+    }
+    const auto last = std::find_if(nodes_.begin(), nodes_.end(), [](const auto& node) { return node != nullptr; });
+    for (int i = 0; i < 40; ++i) {
+        const auto& node = nodes_[static_cast<std::size_t>(i)];
+        if (!node || node == *last) continue;
+        remove(i);
+        ASSERT_TRUE(becomes_consistent()) << contradictions(content()).front();
+    }
+    // It had none, and borrowed its address, until others went.
+    ASSERT_TRUE(until([&] { return (*last)->registrar.status().lacks.empty(); }));
+    remove(static_cast<int>(last - nodes_.begin()));
     const auto left = content();
-    EXPECT_EQ(left.size(), 1U) << left.rbegin()->first;
+    EXPECT_EQ(left.size(), 1U) << left.rbegin()->first;  // the pool
 }
 
 TEST_F(RegistrarTest, TwoLiveNodesOfOneNameAreToldOnBothAndTheLaterOneWritesNothing) {

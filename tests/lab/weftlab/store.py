@@ -26,12 +26,16 @@ class Store:
         self.processes = self.node.programs
         self.start()
 
-    def serve(self, lab, names, settings, urls=None):
-        """Nodes with one file for all, in which there is no node, no pool and no block; with a workload in the block that
-        each has got."""
-        nodes = [lab.node(name, blocks=[], workload=False) for name in names]
+    def config(self, settings, urls=None):
+        """weft.conf's text, the same for all: in it there is no node, no pool and no block."""
         endpoints = ' '.join(f'endpoint "{url}";' for url in urls or self.urls)
-        lab.start(f'{settings} handover {{ quiet 1 s; }}\nsource etcd {{ {endpoints} register yes; }}\n', nodes)
+        return f'{settings} handover {{ quiet 1 s; }}\nsource etcd {{ {endpoints} register yes; }}\n'
+
+    def serve(self, lab, names, settings, urls=None):
+        """Nodes that know no more than that, once they have registered and reach each other: each with a workload in the
+        block that it has got."""
+        nodes = [lab.node(name, blocks=[], workload=False) for name in names]
+        lab.start(self.config(settings, urls), nodes)
         for node in nodes:
             eventually(lambda: self.block(node.name), f'{node} has a block', 30)
             node.blocks = [self.block(node.name)]
