@@ -372,13 +372,13 @@ void Registrar::set_addresses(std::optional<InterfaceAddress> address4, std::opt
     self.look();
 }
 
-void Registrar::contend(std::map<std::string, std::string> held) {
+void Registrar::contend(const std::map<std::string, std::string>& held) {
     auto& self = *implementation_;
     const auto before = self.contended;
     for (auto& [holder, address] : self.contended) {
         if (!held.contains(holder)) address.clear();
     }
-    for (auto& [holder, address] : held) self.contended[holder] = std::move(address);
+    for (const auto& [holder, address] : held) self.contended[holder] = address;
     if (self.contended != before) self.sign();
 }
 

@@ -61,7 +61,7 @@ class Registrar {
     /// This node's addresses; unset: there is none, and what the store has stays.
     void set_addresses(std::optional<InterfaceAddress> address4, std::optional<InterfaceAddress> address6);
     /// Nodes that hold an address which this machine has too, each with that address: they are told.
-    void contend(std::map<std::string, std::string> held);
+    void contend(const std::map<std::string, std::string>& held);
     /// Something that concerns this node may have changed in the store.
     void look();
     /// While held it writes nothing: what the store says is not to be trusted.
