@@ -153,6 +153,8 @@ int run(const CommandLine& line) {
     if (line.purge) return purge(line, **kernel);
 
     boost::asio::io_context io(1);
+    // From here on a reload that is asked for early is made as soon as the start is through; it does not end weftd.
+    boost::asio::signal_set hang_up(io, SIGHUP);
     Controller controller(
         io,
         {.config_file = line.config_file, .control_socket = line.control_socket, .environment = process_environment()},
@@ -180,7 +182,6 @@ int run(const CommandLine& line) {
         controller.stop();
         io.stop();
     });
-    boost::asio::signal_set hang_up(io, SIGHUP);
     std::function<void()> await_hang_up = [&] {
         hang_up.async_wait([&](const boost::system::error_code& cancelled, int) {
             if (cancelled) return;

@@ -7,13 +7,16 @@ Some seeds run with every test. By hand, more steps and other seeds:
     ... --argument nodes=abcde --argument milliseconds=2
     ... --argument faults=drift,kill      only faults whose names contain one of these
     ... --argument only=3,7               only these steps of the seed
+    tests/lab/run chaos -k killed --argument kills=200 --deadline 3600
 """
 import os
+import random
 import shutil
 import time
 
 from weftlab.chaos import Chaos, Shape
-from weftlab.lab import eventually
+from weftlab.kernel import numberless
+from weftlab.lab import Failure, eventually
 
 # Times are short, so that a run sees many changes; what does not answer is waited for longer than any step lasts.
 SETTINGS = 'handover { prove 120 s; quiet 1 s; at most 20 s; }'
@@ -280,8 +283,10 @@ def _names(nodes):
     return ' '.join(map(str, nodes))
 
 
-FAULTS = (transition, transition_with_kill_weftd, transition_before_the_last_is_over, kill_weftd, kill_bird, kill_both,
-          restart_all, drift, broken_reload, link_flap, clock_jump)
+# Some stand in here twice: they are what there is most to go wrong with.
+FAULTS = (transition, transition, transition_with_kill_weftd, transition_with_kill_weftd,
+          transition_before_the_last_is_over, drift, drift, kill_weftd, kill_bird, kill_both,
+          restart_all, broken_reload, link_flap, clock_jump)
 
 
 def _run(lab, render, faults, seed, steps):
@@ -301,3 +306,54 @@ def nodes_with_a_file(lab):
 
 def nodes_with_a_directory(lab):
     _run(lab, _resources, (*FAULTS, store_outage), seed=2, steps=6)
+
+
+def a_weftd_killed_at_any_moment_finds_its_way(lab):
+    """kill -9 in the middle of a reload, or of a start: the next start comes to the state of one that was left alone,
+    no packet is lost, no file is left over."""
+    for name in 'abc':
+        lab.node(name)
+    kills, seed = int(lab.arguments.get('kills', 12)), lab.arguments.get('seed', '1')
+    rng = random.Random(f'{seed}/kills')
+    shapes = [Shape('vxlan always', 'vxlan always'), Shape('vxlan cross subnet', 'vxlan cross subnet'),
+              Shape('ipip cross subnet', 'vxlan always')]
+    chaos = Chaos(lab, seed, _file)
+    chaos.start()
+    a, *others = chaos.nodes
+    with lab.traffic(family=(4, 6), milliseconds=float(lab.arguments.get('milliseconds', 10))) as traffic:
+        chaos.traffic = traffic
+        undisturbed = {}
+        for shape in reversed(shapes):  # IPIP first: tunl0, once up, stays up
+            chaos.reshape(shape, chaos.nodes, lambda: 0)
+            chaos.settle()
+            undisturbed[shape] = numberless(a.kernel.snapshot())
+        files = _files(a)
+        chaos.expect_no_loss('undisturbed')
+        restarts = []
+        for number in range(kills):
+            when = rng.choice(('reload', 'start'))
+            after = rng.uniform(0, 0.3) if rng.random() < 0.7 else rng.uniform(0, 2)
+            if when == 'reload':
+                chaos.reshape(rng.choice(shapes), [*others, a], lambda: 0)
+            else:
+                a.kill()
+                a.start()
+            lab.pause(after)
+            a.kill()
+            a.start()
+            began = time.monotonic()
+            chaos.settle()
+            restarts.append(time.monotonic() - began)
+            story = f'seed {seed}, kill {number}: {after * 1000:.0f} ms after a {when}, {chaos.shape}'
+            chaos.expect_no_loss(story)
+            now = numberless(a.kernel.snapshot())
+            if now != undisturbed[chaos.shape]:
+                raise Failure(f'{story}: not the state of one that was left alone: {set(now) ^ set(undisturbed[chaos.shape])}')
+            if _files(a) != files:
+                raise Failure(f'{story}: files: {_files(a) ^ files}')
+    lab.say(f'  {kills} kills; settled again after {sum(restarts) / kills:.1f} s, at most {max(restarts):.1f} s; '
+            f'{traffic.sent()} packets, none lost')
+
+
+def _files(node):
+    return {os.path.join(place, name) for place, _, names in os.walk(node.directory) for name in names}

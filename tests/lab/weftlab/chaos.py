@@ -13,6 +13,7 @@ import time
 
 from .lab import Failure, eventually
 
+UNDER_WAY = 0.3  # seconds that a packet may be on its way when a fault strikes or ends, on a loaded machine
 PATIENCE = 60  # seconds for a node to settle; on an idle machine it takes one or two, a handover about five
 
 
@@ -48,15 +49,15 @@ class Shape:
 
 @dataclasses.dataclass
 class Excuse:
-    """Packets to and from these nodes may be lost if they were sent in this time."""
+    """Packets to and from these nodes may be lost if they were sent in this time, or were under way in it."""
     nodes: set
     begin: float
     end: float
     why: str
 
     def covers(self, loss):
-        return ({loss.one.node.name, loss.other.node.name} & self.nodes and loss.begin >= self.begin
-                and loss.end <= self.end)
+        return ({loss.one.node.name, loss.other.node.name} & self.nodes and loss.begin >= self.begin - UNDER_WAY
+                and loss.end <= self.end + UNDER_WAY)
 
 
 class Chaos:
@@ -108,6 +109,12 @@ class Chaos:
         """Waits until these nodes' kernels equal their plans, and no change is under way."""
         for node in nodes or self.nodes:
             eventually(lambda: _settled(node), f'{node} equals its plan', PATIENCE)
+
+    def expect_no_loss(self, story):
+        """Of packets sent since the last time this was asked."""
+        lost, _ = self._judge()
+        if lost:
+            raise Failure(f'{story}: lost {"; ".join(map(str, lost[:12]))}')
 
     # -- judgement
 

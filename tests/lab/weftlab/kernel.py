@@ -79,6 +79,12 @@ def _steady(line):
     return re.sub(r'\s+', ' ', line.replace('\\', ' ')).strip()
 
 
+def numberless(lines):
+    """A snapshot without what is another number each time a thing is made anew: interfaces, nexthop objects."""
+    lines = [re.sub(r'^(link|address): [0-9]+: ', r'\1: ', line) for line in lines if not line.startswith('nexthop: ')]
+    return sorted(re.sub(r'(nhid|nh_info id) [0-9]+ ', '', line) for line in lines)
+
+
 class Monitor:
     """Netlink notifications of a namespace, between `with` and its end: what `ip monitor` would print, by kind.
     Kernel housekeeping that nobody asked for (neighbour states, address lifetimes) is left out by looking at

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 
 from . import kernel as kernel_module
 from .bird import Bird
@@ -162,7 +163,15 @@ class Node:
                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def reload(self):
+        """SIGHUP; one that has just been started is waited for until it listens to it, as an init system would."""
+        while not self._catches(signal.SIGHUP) and self.process.poll() is None:
+            time.sleep(0.01)
         self.process.send_signal(signal.SIGHUP)
+
+    def _catches(self, number):
+        with open(f'/proc/{self.process.pid}/status') as file:
+            caught = re.search(r'^SigCgt:\s*(\w+)', file.read(), re.M)
+        return bool(int(caught[1], 16) >> (number - 1) & 1)
 
     def stop(self, wait=10):
         """SIGTERM; the exit status."""
