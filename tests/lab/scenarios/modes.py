@@ -2,10 +2,10 @@
 import contextlib
 import json
 import os
-import threading
 
 from weftlab.kernel import Monitor
 from weftlab.lab import becomes, eventually
+from weftlab.liveness import Liveness
 
 BIRD = '12'  # its routing protocol number
 VXLAN, IPIP, PLAIN = '10.65.0.0/16', '10.66.0.0/16', '10.67.0.0/16'
@@ -26,37 +26,6 @@ def _config(lab, mode, bgp=''):
 def _nodes(lab, names):
     return [lab.node(name, blocks=[f'10.{net}.{number}.0/26' for net in (65, 66, 67)])
             for number, name in enumerate(names)]
-
-
-class _Liveness:
-    """Asks every node whether it is alive, all the time between `with` and its end."""
-
-    def __init__(self, nodes):
-        self.nodes, self.asked, self.wrong = nodes, 0, []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._ask, daemon=True)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
-
-    def _ask(self):
-        while not self._stop.wait(0.2):
-            for node in self.nodes:
-                try:
-                    status = node.get('/liveness')[0]
-                except OSError as error:
-                    status = error
-                self.asked += 1
-                if status != 200:
-                    self.wrong.append((node.name, status))
-
-    def verify(self):
-        assert self.asked > 10 and self.wrong == [], self.wrong
 
 
 def _readiness(node):
@@ -107,7 +76,7 @@ def nine_switches_lose_no_packet_of_a_vxlan_pool_that_both_modes_serve(lab):
     for node in nodes:
         _under(node, FIRST)
     before = FIRST
-    with _Liveness(nodes) as liveness:
+    with Liveness(nodes) as liveness:
         for mode in ROUND:
             if before != 'none':
                 lab.everybody_reaches_everybody(family=4)
