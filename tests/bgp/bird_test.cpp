@@ -164,6 +164,33 @@ TEST_F(RealBirdTest, moves_to_another_socket_without_a_second_one) {
     EXPECT_TRUE(eventually([&] { return status().bird == BirdState::off; }));
 }
 
+TEST_F(RealBirdTest, of_somebody_else_whose_only_configuration_is_wefts_goes_on_with_an_empty_one) {
+    const std::string own = directory_ / "own.conf";
+    std::ofstream(own) << "include \"" << BirdFiles(state()).live() << "\";\n";
+    bird_->want(attached(kRealBird), config_of("one"));
+    ASSERT_TRUE(eventually([&] { return BirdFiles(state()).has_live(); }));
+    const auto started = start_detached(
+        {kRealBird, "-f", "-c", own, "-s", socket(), "-P", BirdFiles(state()).pid()}, BirdFiles(state()).log());
+    ASSERT_TRUE(started);
+    ASSERT_TRUE(accepted()) << status().reason << status().config_error;
+    bird_->unwanted(attached(kRealBird), Goodbye::quiet);
+    ASSERT_TRUE(eventually([&] { return status().bird == BirdState::off; })) << status().reason;
+    EXPECT_TRUE(runs_with(*started, socket()));
+    bird_->want(attached(kRealBird), config_of("two"));
+    EXPECT_TRUE(accepted()) << status().reason << status().config_error;
+    EXPECT_EQ(process(), *started);
+}
+
+TEST_F(BirdTest, is_checked_again_before_it_is_started_again) {
+    const std::string path = program("[ \"$1\" = -f ] && exit 1");
+    bird_->want(settings(path), config_of("one"));
+    ASSERT_TRUE(eventually([&] { return status().reason.find("ended as soon as") != std::string::npos; }));
+    program("echo 'BIRD version 1.6.8'; exit 1");
+    ASSERT_TRUE(eventually([&] { return status().reason.find("BIRD 1.6.8 will not do") != std::string::npos; }));
+    unlink(path.c_str());
+    EXPECT_TRUE(eventually([&] { return status().reason.find("install bird2") != std::string::npos; }));
+}
+
 TEST_F(BirdTest, recovery_is_asked_for_only_where_there_are_routes_to_recover) {
     const std::string said = program("[ \"$1\" = -f ] && echo \"$@\" >>" + (directory_ / "arguments"));
     const auto arguments = [&] {

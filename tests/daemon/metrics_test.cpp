@@ -92,13 +92,17 @@ TEST(Metrics, keep_the_rules_that_promtool_checks) {
         for (const auto& [name, family] : families_of(render_metrics(state, kNowSteady))) {
             EXPECT_TRUE(std::regex_match(name, std::regex("(weft|process)_[a-z0-9_]+"))) << name;
             EXPECT_NE(family.help, "") << name;
+            EXPECT_TRUE(family.type == "gauge" || family.type == "counter" || family.type == "histogram") << name;
             EXPECT_FALSE(family.series.empty()) << name;
             EXPECT_EQ(family.type == "counter", name.ends_with("_total")) << name;
             EXPECT_FALSE(family.type != "histogram" && std::regex_search(name, std::regex("_(count|sum|bucket)$")))
                 << name;
-            for (const char* unit : {"milliseconds", "minutes", "hours", "kilobytes", "percent", "gauge", "counter"}) {
-                EXPECT_THAT(name, Not(HasSubstr(unit)));
+            for (const char* word : {"milliseconds", "minutes", "hours", "kilobytes", "percent", "gauge", "counter",
+                                     "histogram", "summary", "untyped"}) {
+                EXPECT_THAT(name, Not(HasSubstr(word)));
             }
+            EXPECT_FALSE(std::regex_search(name, std::regex("_(s|sec|ms|us|ns|m|min|h|hr|d|b|kb|mb|gb|tb)(_|$)")))
+                << name << " abbreviates a unit";
         }
     }
 }

@@ -78,6 +78,7 @@ class Node:
         self.workloads = {}
         self.process = None
         self.options = []  # further arguments of weftd
+        self.environment = {}  # further variables of weftd
         self.statements = []  # further ones of its block in weft.conf
         self.bird = Bird(self)
         self.directory = f'/run/lab/nodes/{name}'
@@ -160,7 +161,8 @@ class Node:
         assert self.process is None, f'weftd of {self.name} runs already'
         with open(self.log_file, 'a') as log:
             self.process = self.popen(self.lab.program('weftd'), '-c', self.config_file, *self.options, *options,
-                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                      env={**os.environ, **self.environment})
 
     def reload(self):
         """SIGHUP; one that has just been started is waited for until it listens to it, as an init system would."""
