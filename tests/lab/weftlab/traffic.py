@@ -33,7 +33,8 @@ class Loss:
     packets: int
 
     def __str__(self):
-        return f'{self.one} -> {self.other} (IPv{self.family}) {self.packets} in {(self.end - self.begin) * 1000:.0f} ms'
+        at = time.strftime('%H:%M:%S', time.localtime(self.begin + time.time() - time.monotonic()))
+        return f'{self.one} -> {self.other} (IPv{self.family}) {self.packets} in {(self.end - self.begin) * 1000:.0f} ms from {at}'
 
 
 class Traffic:
