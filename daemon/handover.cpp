@@ -32,6 +32,11 @@ EchoSource source_of(const State& state) {
     return source;
 }
 
+/// One that has just been started with recovery holds routes that the one before it left.
+bool vouches(const BgpStatus& bird) {
+    return bird.bird == BirdState::running && bird.config_accepted && !bird.graceful_restart;
+}
+
 std::string name_of(const State& state, Device role) {
     for (const ObservedVxlan& have : state.observed.vxlan) {
         if (have.device.role == role) return have.device.name;
@@ -101,7 +106,8 @@ Desired Handover::stage(State& state, const Desired& target) {
                                .turning = turning_,
                                .accepts = accepted,
                                .drained = drained_,
-                               .live_rename = state.host.renames_live()});
+                               .live_rename = state.host.renames_live(),
+                               .bird_vouches = vouches(state.bgp)});
     const auto asking = prober_.want(source_of(state), stage.echoes);
     const std::string trouble = asking ? "" : asking.error().message;
     if (trouble != std::exchange(cannot_ask_, trouble) && !trouble.empty()) spdlog::error("{}", trouble);

@@ -171,6 +171,7 @@ class Staging {
             pool.ipip != Encapsulate::never && node.address4 && self_->address4 &&
             (pool.ipip == Encapsulate::always || !self_->address4->network().contains(node.address4->address));
         const bool there = birds != nullptr && (birds->via.device == Device::ipip) == ipip;
+        if (!input_.bird_vouches) return accepts({Device::none, destination.address, {}, {}});
         // One that BIRD knows no way to yet goes on being reached as it was, however long that takes.
         if (birds == nullptr) {
             accepts({Device::none, destination.address, {}, {}});

@@ -7,6 +7,7 @@ Some seeds run with every test. By hand, more steps and other seeds:
     ... --argument nodes=abcde --argument milliseconds=2
     ... --argument faults=drift,kill      only faults whose names contain one of these
     ... --argument only=3,7               only these steps of the seed
+    ... --argument log=500                so many lines of each weftd's log, at level debug, when it fails
     tests/lab/run chaos -k killed --argument kills=200 --deadline 3600
 """
 import os
@@ -19,7 +20,7 @@ from weftlab.kernel import numberless
 from weftlab.lab import Failure, eventually
 
 # Times are short, so that a run sees many changes; what does not answer is waited for longer than any step lasts.
-SETTINGS = 'handover { prove 120 s; quiet 1 s; at most 20 s; }'
+HANDOVER = 'handover { prove 120 s; quiet 1 s; at most 20 s; }'
 
 FOREIGN = '''
     link add foreign0 type vxlan id 99 dstport 8473 local {address} dev eth0 nolearning
@@ -36,9 +37,11 @@ FOREIGN = '''
 
 # -- the configuration, as one file and as a directory of Calico's resources
 
-def _protocol(shape):
+def _settings(chaos, shape):
     mtu = f'mtu {shape.mtu}; ' if shape.mtu else ''
-    return f'protocol vxlan {{ id {shape.vni}; port {shape.port}; {mtu}}}'
+    log = 'log stderr { debug }; ' if 'log' in chaos.lab.arguments else ''
+    return (f'calico_backend {shape.backend}; {log}{HANDOVER}\n'
+            f'protocol vxlan {{ id {shape.vni}; port {shape.port}; {mtu}}}\n')
 
 
 def _pool(cidr, mode):
@@ -47,7 +50,7 @@ def _pool(cidr, mode):
 
 def _file(chaos, node, shape):
     pools = _pool('10.65.0.0/16', shape.v4) + _pool('fd00:65::/48', shape.v6)
-    node.write(chaos.lab.config(pools, settings=f'calico_backend {shape.backend}; {_protocol(shape)} {SETTINGS}'))
+    node.write(chaos.lab.config(pools, settings=_settings(chaos, shape)))
     if node.process:
         node.reload()
 
@@ -85,7 +88,7 @@ def _resources(chaos, node, shape):
         _replace(f'{_directory(node)}/nodes/{other.name}.yaml', _manifest(other))
     _replace(f'{_directory(node)}/pools/v4.yaml', _ip_pool(4, '10.65.0.0/16', shape.v4))
     _replace(f'{_directory(node)}/pools/v6.yaml', _ip_pool(6, 'fd00:65::/48', shape.v6))
-    node.write(f'source directory "{_directory(node)}" {{ }}\ncalico_backend {shape.backend}; {_protocol(shape)} {SETTINGS}\n')
+    node.write(f'source directory "{_directory(node)}" {{ }}\n{_settings(chaos, shape)}')
     if node.process:
         node.reload()
 

@@ -33,7 +33,8 @@ class Loss:
     packets: int
 
     def __str__(self):
-        return f'{self.one} -> {self.other} (IPv{self.family}) {self.packets} in {(self.end - self.begin) * 1000:.0f} ms'
+        at = time.strftime('%H:%M:%S', time.localtime(self.begin + time.time() - time.monotonic()))
+        return f'{self.one} -> {self.other} (IPv{self.family}) {self.packets} in {(self.end - self.begin) * 1000:.0f} ms from {at}'
 
 
 class Traffic:
@@ -95,12 +96,13 @@ class Traffic:
 
 
 class Connection:
-    """A TCP connection between two workloads with a kilobyte every few milliseconds, between `with` and its end."""
+    """A TCP connection between two workloads with `size` bytes every few milliseconds, between `with` and its end. More
+    than a segment holds by default, so that packets are as large as the path takes."""
 
-    def __init__(self, one, other, family=4, port=7788, seconds=0.01):
+    def __init__(self, one, other, family=4, port=7788, seconds=0.01, size=4096):
         address = (str(other.address(family)), port)
         kind = socket.AF_INET if family == 4 else socket.AF_INET6
-        self.name, self.seconds = f'{one} -> {other}', seconds
+        self.name, self.seconds, self.size = f'{one} -> {other}', seconds, size
         with other.namespace.socket(kind, socket.SOCK_STREAM) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
@@ -112,7 +114,8 @@ class Connection:
             self._receiver, _ = listener.accept()
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=f, daemon=True) for f in (self._send, self._receive)]
-        self.error, self.longest_gap_ms, self.received = None, 0.0, 0
+        self.error, self.received = None, 0
+        self.gaps = []  # times without data of a twentieth of a second and more: (begin, end)
 
     def __enter__(self):
         for thread in self._threads:
@@ -127,10 +130,18 @@ class Connection:
         self._threads[1].join(10)
         self._receiver.close()
 
+    def longest_stall_ms(self, control):
+        """The longest time without data, less what `control`, whose path nothing changes, stood still in that time: a
+        machine that is busy with other things makes both wait."""
+        def alone(begin, end):
+            shared = sum(max(0, min(end, e) - max(begin, b)) for b, e in control.gaps)
+            return (end - begin - shared) * 1000
+        return max((alone(*gap) for gap in self.gaps), default=0.0)
+
     def _send(self):
         try:
             while not self._stop.is_set():
-                self._sender.sendall(bytes(1024))
+                self._sender.sendall(bytes(self.size))
                 time.sleep(self.seconds)
         except OSError as error:
             self.error = error
@@ -140,8 +151,8 @@ class Connection:
         try:
             while data := self._receiver.recv(65536):
                 now = time.monotonic()
-                if last:
-                    self.longest_gap_ms = max(self.longest_gap_ms, (now - last) * 1000)
+                if last and now - last > 0.05:
+                    self.gaps.append((last, now))
                 last, self.received = now, self.received + len(data)
         except OSError as error:
             self.error = error
