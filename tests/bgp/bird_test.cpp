@@ -169,8 +169,8 @@ TEST_F(RealBirdTest, of_somebody_else_whose_only_configuration_is_wefts_goes_on_
     std::ofstream(own) << "include \"" << BirdFiles(state()).live() << "\";\n";
     bird_->want(attached(kRealBird), config_of("one"));
     ASSERT_TRUE(eventually([&] { return BirdFiles(state()).has_live(); }));
-    const auto started = start_detached(
-        {kRealBird, "-f", "-c", own, "-s", socket(), "-P", BirdFiles(state()).pid()}, BirdFiles(state()).log());
+    const auto started = start_detached({kRealBird, "-f", "-c", own, "-s", socket(), "-P", BirdFiles(state()).pid()},
+                                        BirdFiles(state()).log());
     ASSERT_TRUE(started);
     ASSERT_TRUE(accepted()) << status().reason << status().config_error;
     bird_->unwanted(attached(kRealBird), Goodbye::quiet);
