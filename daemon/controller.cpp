@@ -280,10 +280,11 @@ Result<Preview> Controller::preview(const std::optional<std::string>& file) {
     if (!observed) return observed.error();
     // What is watched are the running configuration's objects, not those that were only looked at.
     if (state_.config_loaded && scope != this->scope()) observed_stale_ = !observe();
-    const Plan wanted = plan({.cluster = cluster,
-                              .host = *host,
-                              .node = next->config.hostname.value,
-                              .backend = next->config.backend.value});
+    Plan wanted = plan({.cluster = cluster,
+                        .host = *host,
+                        .node = next->config.hostname.value,
+                        .backend = next->config.backend.value});
+    keep_interim_names(wanted.desired, *observed, host->renames_live());
     return Preview{.kernel = difference(wanted.desired, *observed), .bird = bird_difference(next->config, cluster)};
 }
 

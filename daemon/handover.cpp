@@ -14,8 +14,6 @@ namespace {
 
 constexpr std::chrono::milliseconds kFirstLook{100};
 constexpr std::chrono::milliseconds kLastLook{1'000};
-/// The first kernel that renames a device that is up.
-constexpr KernelVersion kLiveRename{.major = 6, .minor = 2, .patch = 0};
 
 EchoSource source_of(const State& state) {
     EchoSource source;
@@ -103,7 +101,7 @@ Desired Handover::stage(State& state, const Desired& target) {
                                .turning = turning_,
                                .accepts = accepted,
                                .drained = drained_,
-                               .live_rename = state.host.kernel >= kLiveRename});
+                               .live_rename = state.host.renames_live()});
     const auto asking = prober_.want(source_of(state), stage.echoes);
     const std::string trouble = asking ? "" : asking.error().message;
     if (trouble != std::exchange(cannot_ask_, trouble) && !trouble.empty()) spdlog::error("{}", trouble);

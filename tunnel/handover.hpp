@@ -78,6 +78,9 @@ struct Stage {
 
 Stage stage(const StageInput& input);
 
+/// A device with an interim name keeps it until it can get its own without being set down.
+void keep_interim_names(Desired& desired, const Observed& observed, bool live_rename);
+
 /// The pools of `now` whose packets travelled another way in `before`; new ones are none of them.
 std::vector<Prefix> turned_pools(const Cluster& before, const Cluster& now);
 

@@ -6,6 +6,7 @@
 
 #include <set>
 
+#include "literals.hpp"
 #include "tunnel/difference.hpp"
 #include "tunnel/plan.hpp"
 #include "tunnel/record.hpp"
@@ -16,13 +17,6 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-Address A(const char* text) {
-    return *parse_address(text);
-}
-Prefix P(const char* text) {
-    return *parse_prefix(text);
-}
 
 /// a and b in one subnet, c in another, a block each.
 Cluster cluster_with(const std::function<void(Pool&)>& modes) {

@@ -1,11 +1,10 @@
 """What somebody else deletes, changes or overrides of weft's is put right at once, and nobody is fought with."""
-import re
 import signal
 import statistics
 import subprocess
 import time
 
-from weftlab.kernel import Stopwatch
+from weftlab.kernel import Stopwatch, numberless
 from weftlab.lab import always, becomes, eventually, pools
 
 POOLS = pools('vxlan cross subnet;')
@@ -72,7 +71,7 @@ def every_kind_is_repaired_at_once(lab):
     lab.start(lab.config(POOLS) + _strangers(strangers))
     lab.everybody_reaches_everybody()
     lab.settled()
-    before = [line for line in a.kernel.snapshot() if 'nexthop: ' not in line]
+    before = numberless(a.kernel.snapshot())
     mac = c.kernel.link('vxlan.calico')['address']
     worst = {}
     for name, (command, kind) in FAULTS.items():
@@ -85,17 +84,11 @@ def every_kind_is_repaired_at_once(lab):
             times.append(_repair(a, command.format(mac=mac, nexthop=nexthop), kind))
         worst[name] = max(times)
         lab.say(f'  {name}: {" ".join(f"{t:.0f}" for t in times)} ms')
-    after = [re.sub('(nhid|nh_info id) [0-9]+ ', '', line) for line in a.kernel.snapshot() if 'nexthop: ' not in line]
-    before = [re.sub('(nhid|nh_info id) [0-9]+ ', '', line) for line in before]
-    assert sorted(map(_indexless, after)) == sorted(map(_indexless, before)), set(after) ^ set(before)
+    after = numberless(a.kernel.snapshot())
+    assert after == before, set(after) ^ set(before)
     lab.everybody_reaches_everybody()
     assert statistics.median(worst.values()) < 100, worst
     assert max(worst.values()) < 1000, worst
-
-
-def _indexless(line):
-    """Devices that were made anew have another number, and the kernel lists them elsewhere."""
-    return re.sub(r'^(link|address): [0-9]+: ', r'\1: ', line)
 
 
 def settings_are_put_right(lab):

@@ -22,15 +22,34 @@ class Stream:
     ranges: list  # of lost sequence numbers, (first, last)
 
 
+@dataclasses.dataclass
+class Loss:
+    """Packets of one stream, in a row, that did not arrive; when they were sent (time.monotonic())."""
+    one: object
+    other: object
+    family: int
+    begin: float
+    end: float
+    packets: int
+
+    def __str__(self):
+        return f'{self.one} -> {self.other} (IPv{self.family}) {self.packets} in {(self.end - self.begin) * 1000:.0f} ms'
+
+
 class Traffic:
+    """`family`: 4, 6, or both as (4, 6). A stream has its pair for a key; with both families, (one, other, family)."""
+
     def __init__(self, program, pairs, family, milliseconds):
-        self.program, self.pairs, self.family, self.milliseconds = program, pairs, family, milliseconds
+        self.program, self.milliseconds = program, milliseconds
+        families = family if isinstance(family, tuple) else (family,)
+        self.flows = [(one, other, f) for f in families for one, other in pairs]
+        self.keys = self.flows if len(families) > 1 else list(pairs)
         self.process = None
         self.streams = {}
 
     def __enter__(self):
-        lines = [f'{one.namespace.name} {one.address(self.family)} {other.namespace.name} {other.address(self.family)}'
-                 for one, other in self.pairs]
+        lines = [f'{one.namespace.name} {one.address(family)} {other.namespace.name} {other.address(family)}'
+                 for one, other, family in self.flows]
         self.process = subprocess.Popen([self.program, str(self.milliseconds)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self.process.stdin.write('\n'.join(lines) + '\n\n')
@@ -51,7 +70,15 @@ class Traffic:
         results = json.load(self.process.stdout)
         self.process.wait()
         self.process = None
-        self.streams = {pair: Stream(**result) for pair, result in zip(self.pairs, results)}
+        self.streams = {key: Stream(**result) for key, result in zip(self.keys, results)}
+
+    def losses(self):
+        """What was lost since the last time this was asked. Of packets sent in the last half second it is not known
+        yet; they belong to the next time."""
+        self.process.stdin.write('losses\n')
+        self.process.stdin.flush()
+        told = json.loads(self.process.stdout.readline())
+        return [Loss(*flow, *row) for flow, rows in zip(self.flows, told) for row in rows]
 
     def sent(self):
         return sum(s.sent for s in self.streams.values())
@@ -59,7 +86,8 @@ class Traffic:
     def lost(self):
         """'a/w0 -> c/w0': how many were lost, for pairs that lost any. Asked after the end of `with`."""
         self.stop()
-        return {f'{one} -> {other}': s.lost for (one, other), s in self.streams.items() if s.lost}
+        return {f'{one} -> {other}' + (f' (IPv{family[0]})' if family else ''): s.lost
+                for (one, other, *family), s in self.streams.items() if s.lost}
 
     def longest_gap_ms(self):
         self.stop()
