@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "conf/json.hpp"
+
 namespace weft {
 namespace {
 
@@ -19,7 +21,8 @@ bool only(const std::string& text, std::string_view also) {
 std::string check_node_name(const std::string& name) {
     if (name.empty()) return "a node's name cannot be empty";
     if (name.size() > 253) return "a node's name has at most 253 characters";
-    if (!only(name, "-_.")) return fmt::format("'{}' is no node name: letters, digits, '-', '_' and '.' are", name);
+    if (!only(name, "-_."))
+        return fmt::format("'{}' is no node name: letters, digits, '-', '_' and '.' are", shown(name));
     return {};
 }
 

@@ -1,6 +1,7 @@
 #include "conf/config.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <fnmatch.h>
 
 #include <algorithm>
@@ -205,6 +206,36 @@ void add_stated(const Config& config, Cluster& cluster) {
 }
 
 }  // namespace
+
+std::string to_string(const AddressMethod& method) {
+    using Kind = AddressMethod::Kind;
+    const auto quoted = [&] { return fmt::format("\"{}\"", fmt::join(method.patterns, "\", \"")); };
+    std::vector<std::string> prefixes;
+    switch (method.kind) {
+        case Kind::first_found:
+            return "auto";
+        case Kind::interface:
+            return "interface " + quoted();
+        case Kind::skip_interface:
+            return "skip interface " + quoted();
+        case Kind::can_reach:
+            return "can reach " + to_string(method.target);
+        case Kind::cidr:
+            for (const Prefix& prefix : method.prefixes) prefixes.push_back(to_string(prefix));
+            return fmt::format("cidr {}", fmt::join(prefixes, ", "));
+        case Kind::keep:
+            return "as it is in the store";
+        case Kind::fixed:
+            break;
+    }
+    return to_string(method.address);
+}
+
+AddressMethod EtcdSource::method(Family family) const {
+    if (address && address->kind == AddressMethod::Kind::fixed && address->address.address.family != family) return {};
+    if (address) return *address;
+    return (family == Family::v4 ? environment4 : environment6).value_or(AddressMethod{});
+}
 
 Cluster cluster_of(const Config& config) {
     Cluster cluster = settings_of(config);

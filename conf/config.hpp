@@ -78,22 +78,38 @@ struct DirectorySource {
 
 /// How a node that registers itself finds its own address: Calico's IP_AUTODETECTION_METHOD, in words.
 struct AddressMethod {
-    enum class Kind : std::uint8_t { first_found, interface, skip_interface, can_reach, cidr, fixed };
+    enum class Kind : std::uint8_t {
+        first_found,
+        interface,
+        skip_interface,
+        can_reach,
+        cidr,
+        fixed,
+        keep,  ///< the environment's IP=none: what the store has stays
+    };
     Kind kind = Kind::first_found;
-    std::vector<std::string> patterns;  ///< of interface and skip_interface: shell patterns
-    Address target;                     ///< of can_reach
-    std::vector<Prefix> prefixes;       ///< of cidr
-    InterfaceAddress address;           ///< of fixed
+    std::vector<std::string> patterns{};  ///< of interface and skip_interface: shell patterns
+    bool regular_expressions = false;     ///< ... or, from the environment, regular expressions
+    Address target{};                     ///< of can_reach
+    std::vector<Prefix> prefixes{};       ///< of cidr
+    InterfaceAddress address{};           ///< of fixed
     bool operator==(const AddressMethod&) const = default;
 };
+
+/// In the words of weft.conf: "interface \"eth*\"".
+std::string to_string(const AddressMethod& method);
 
 struct EtcdSource {
     std::vector<std::string> endpoints;
     std::string ca, certificate, key, user, password;
     bool register_node = false;
-    AddressMethod address;
+    std::optional<AddressMethod> address;  ///< as the file states it
+    std::optional<AddressMethod> environment4, environment6;
     std::chrono::milliseconds hold = kDefaultHold;
     bool operator==(const EtcdSource&) const = default;
+    /// How this node finds its address of a family: as the file says, else as the environment does, else the first
+    /// found.
+    AddressMethod method(Family family) const;
 };
 using Source = std::variant<StaticSource, DirectorySource, EtcdSource>;
 

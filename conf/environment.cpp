@@ -8,6 +8,7 @@
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
+#include <regex>
 
 #include "conf/checks.hpp"
 
@@ -37,6 +38,10 @@ class Applier {
         own_address("IP", Family::v4);
         own_address("IP6", Family::v6);
         if (std::holds_alternative<StaticSource>(config_.source.value)) pools();
+        if (auto* const etcd = std::get_if<EtcdSource>(&config_.source.value); etcd != nullptr && etcd->register_node) {
+            etcd->environment4 = address_method("IP", "IP_AUTODETECTION_METHOD", Family::v4);
+            etcd->environment6 = address_method("IP6", "IP6_AUTODETECTION_METHOD", Family::v6);
+        }
         return std::move(found_);
     }
 
@@ -128,6 +133,71 @@ class Applier {
             Node& node = stated.value.node;
             auto& slot = family == Family::v4 ? node.address4 : node.address6;
             if (node.name == config_.hostname.value && !slot) slot = address;
+        }
+    }
+
+    /// How Calico's variables say that a node that registers finds its address; nothing: they do not say.
+    std::optional<AddressMethod> address_method(const char* address_name, const char* method_name, Family family) {
+        using Kind = AddressMethod::Kind;
+        const auto stated = get(address_name);
+        if (stated == "none") return AddressMethod{.kind = Kind::keep};
+        if (stated && *stated != "autodetect") {
+            auto address = parse_interface_address(*stated);
+            // Without its subnet it takes that of the interface that has it.
+            if (const auto bare = parse_address(*stated)) address = {.address = *bare, .length = bits(bare->family)};
+            if (!address || address->address.family != family) return std::nullopt;  // own_address() has said it
+            return AddressMethod{.kind = Kind::fixed, .address = *address};
+        }
+        const auto value = get(method_name);
+        if (!value) return std::nullopt;
+        const std::size_t sign = value->find('=');
+        const std::string name = value->substr(0, sign);
+        const std::string rest = sign == std::string::npos ? std::string{} : value->substr(sign + 1);
+        AddressMethod method;
+        if (name == "first-found" && sign == std::string::npos) return method;
+        if ((name == "interface" || name == "skip-interface") && !rest.empty()) {
+            method.kind = name == "interface" ? Kind::interface : Kind::skip_interface;
+            method.regular_expressions = true;
+            method.patterns = split(rest);
+            for (const std::string& pattern : method.patterns) regular_expression(method_name, pattern);
+            return method;
+        }
+        if (name == "cidr") {
+            method.kind = Kind::cidr;
+            for (const std::string& text : split(rest)) {
+                const auto prefix = parse_prefix(text);
+                if (!prefix) return error(method_name, fmt::format("'{}' is no prefix", text)), std::nullopt;
+                method.prefixes.push_back(*prefix);
+            }
+            return method;
+        }
+        if (const auto target = parse_address(rest); name == "can-reach" && target) {
+            method.kind = Kind::can_reach;
+            method.target = *target;
+            return method;
+        }
+        error(method_name,
+              fmt::format("'{}' is none of first-found, interface=REGEX, skip-interface=REGEX, cidr=CIDR and "
+                          "can-reach=ADDRESS (names, and kubernetes-internal-ip, are not served)",
+                          *value));
+        return std::nullopt;
+    }
+
+    static std::vector<std::string> split(const std::string& text) {
+        std::vector<std::string> parts;
+        for (std::size_t at = 0; at <= text.size();) {
+            const std::size_t end = std::min(text.find(',', at), text.size());
+            parts.push_back(text.substr(at, end - at));
+            at = end + 1;
+        }
+        return parts;
+    }
+
+    void regular_expression(const char* name, const std::string& pattern) {
+        try {
+            const std::regex checked(pattern);
+        } catch (const std::regex_error& wrong) {
+            error(name, fmt::format("'{}' is no regular expression: {}", pattern, wrong.what()));
         }
     }
 

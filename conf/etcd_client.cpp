@@ -102,8 +102,8 @@ struct EtcdClient::Implementation : std::enable_shared_from_this<EtcdClient::Imp
     }
     /// The same for owners that need no more than the words.
     template <class Decode, class Value>
-    void ask(const char* path, std::string body, bool repeatable, Decode decode, Answer<Value> done) {
-        call<Decode, Value>(path, std::move(body), repeatable, decode,
+    void ask(const char* path, const std::string& body, bool repeatable, Decode decode, Answer<Value> done) {
+        call<Decode, Value>(path, body, repeatable, decode,
                             [done = std::move(done)](const Failure* failure, Value value) {
                                 if (failure != nullptr) return done(Error{failure->message});
                                 done(std::move(value));

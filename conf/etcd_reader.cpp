@@ -16,6 +16,9 @@ namespace {
 /// Long enough for the other keys of one change (a block and its affinity), short enough to go unnoticed.
 constexpr std::chrono::milliseconds kSettle{5};
 
+/// More than any good key; of others the beginning will do.
+constexpr std::size_t kLongestKey = 400;
+
 std::string name_of(const EtcdOptions& options) {
     return fmt::format("etcd {}", fmt::join(options.endpoints, " "));
 }
@@ -96,14 +99,17 @@ void EtcdReader::take(const std::vector<EtcdEvent>& events) {
 }
 
 void EtcdReader::put(const ResourceId& id, const EtcdKeyValue& kv) {
-    const auto where = [&](const std::string&) { return kv.key; };
-    if (kv.value.empty()) return resources_.put(id, nullptr, where);
+    const auto where = [&](const std::string&) { return shown(kv.key, kLongestKey); };
+    const auto refuse = [&](std::string why) {
+        resources_.refuse(id, {.field = {}, .message = std::move(why)}, where);
+    };
+    // Calico's affinities were empty before they had states.
+    const bool may_be_empty = id.kind == ResourceKind::block_affinity;
+    if (may_be_empty && kv.value.empty()) return resources_.put(id, nullptr, where);
     const auto object = parse_json(kv.value);
-    if (object) {
-        resources_.put(id, *object, where);
-    } else {
-        resources_.refuse(id, {.field = {}, .message = object.error().message}, where);
-    }
+    if (!object) return refuse(object.error().message);
+    if (object->is_null() && !may_be_empty) return refuse("expected an object, this is null");
+    resources_.put(id, *object, where);
 }
 
 void EtcdReader::tell_soon() {

@@ -88,7 +88,7 @@ struct Wire {
     std::vector<tcp::endpoint> candidates;
     http::request<http::string_body> request;
     bool written = false;  ///< all of it
-    beast::flat_buffer buffer{kLargestHeader + 64 * 1024};
+    beast::flat_buffer buffer{std::size_t{kLargestHeader} + std::size_t{64} * 1024};
     std::optional<http::response_parser<http::empty_body>> header;
     std::optional<http::response_parser<http::string_body>> whole;
     std::optional<http::response_parser<http::buffer_body>> portions;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 namespace weft {
@@ -31,6 +33,18 @@ std::size_t depth_of(std::string_view text) {
     return deepest;
 }
 
+/// Bytes of the UTF-8 character that `text` begins with; 0: with none, or with a control character.
+std::size_t printable(std::string_view text) {
+    const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
+    if (byte(0) < 0x80) return byte(0) < 0x20 || byte(0) == 0x7f ? 0 : 1;
+    const std::size_t length = byte(0) >= 0xF0 ? 4 : byte(0) >= 0xE0 ? 3 : 2;
+    if (byte(0) < 0xC2 || byte(0) > 0xF4 || text.size() < length) return 0;
+    for (std::size_t i = 1; i < length; ++i) {
+        if ((byte(i) & 0xC0U) != 0x80U) return 0;
+    }
+    return byte(0) == 0xC2 && byte(1) < 0xA0 ? 0 : length;  // U+0080 to U+009F: terminals obey them
+}
+
 std::string type_of(const nlohmann::json& value) {
     if (value.is_object()) return "an object";
     if (value.is_array()) return "a list";
@@ -45,12 +59,14 @@ std::string to_string(const FieldTrouble& finding) {
     return finding.field.empty() ? finding.message : fmt::format("{}: {}", finding.field, finding.message);
 }
 
-std::string shown(std::string_view value) {
-    std::string text(value.substr(0, 60));
-    for (char& c : text) {
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+std::string shown(std::string_view value, std::size_t most) {
+    std::string text;
+    while (!value.empty() && text.size() < most) {
+        const std::size_t length = printable(value);
+        text += length == 0 ? " " : value.substr(0, length);
+        value.remove_prefix(std::max<std::size_t>(1, length));
     }
-    return value.size() > 60 ? text + "..." : text;
+    return value.empty() ? text : text + "...";
 }
 
 Result<nlohmann::json> parse_json(std::string_view text) {

@@ -96,28 +96,8 @@ class Printer {
         if (!source.password.empty()) line("    password \"{}\";", source.password);
         if (source.hold != kDefaultHold) line("    hold {} ms;", source.hold.count());
         line("    register {};", yes(source.register_node));
-        line("    address {};", method(source.address));
+        if (source.address) line("    address {};", to_string(*source.address));
         line("}}");
-    }
-    static std::string method(const AddressMethod& method) {
-        using Kind = AddressMethod::Kind;
-        std::vector<std::string> prefixes;
-        switch (method.kind) {
-            case Kind::first_found:
-                return "auto";
-            case Kind::interface:
-                return "interface " + quoted(method.patterns);
-            case Kind::skip_interface:
-                return "skip interface " + quoted(method.patterns);
-            case Kind::can_reach:
-                return "can reach " + to_string(method.target);
-            case Kind::cidr:
-                for (const Prefix& prefix : method.prefixes) prefixes.push_back(to_string(prefix));
-                return fmt::format("cidr {}", fmt::join(prefixes, ", "));
-            case Kind::fixed:
-                break;
-        }
-        return to_string(method.address);
     }
 
     void bgp() {

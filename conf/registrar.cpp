@@ -37,6 +37,7 @@ EtcdTransaction first_reads(const std::string& node) {
     for (std::string& key : registration_keys(node)) reads.then.push_back(read(std::move(key)));
     for (std::string& prefix : registration_prefixes(node)) reads.then.push_back(read_prefix(std::move(prefix)));
     reads.then.push_back(read_prefix(alive_keys(node)));
+    reads.then.push_back(read_prefix(contender_keys(node)));
     return reads;
 }
 
@@ -76,23 +77,47 @@ void extend(StoreView& view, const EtcdTransaction& reads, const EtcdTransacted&
     }
 }
 
-/// A sign of life, in words.
-std::string rival_words(const EtcdKeyValue& sign, const std::string& node, bool older) {
-    const auto object = parse_json(sign.value);
+/// What a weftd says of itself.
+struct Sign {
+    std::string address, since;
+};
+
+Sign read_sign(const EtcdKeyValue& kv) {
+    const auto object = parse_json(kv.value);
     const auto text = [&](const char* name) {
         if (!object || !object->is_object()) return std::string("?");
         const auto found = object->find(name);
         return found != object->end() && found->is_string() ? shown(found->get<std::string>()) : std::string("?");
     };
+    return {.address = text("address"), .since = text("since")};
+}
+
+std::string text_of(const Sign& sign) {
+    return nlohmann::json{{"address", sign.address}, {"since", sign.since}}.dump();
+}
+
+std::string rival_words(const Sign& sign, const std::string& node, bool older) {
     return fmt::format("another weftd runs as node {}, at {} since {}: {}; give one of them another 'hostname'", node,
-                       text("address"), text("since"),
+                       sign.address, sign.since,
                        older ? "it was first, so this one writes nothing" : "it came later, and writes nothing");
+}
+
+/// Calls `with(rest of the key, value)` for each key of the view that begins so.
+template <class With>
+void for_each(const StoreView& view, const std::string& prefix, With with) {
+    for (auto at = view.there.lower_bound(prefix); at != view.there.end() && at->first.starts_with(prefix); ++at) {
+        with(at->first.substr(prefix.size()), at->second);
+    }
 }
 
 }  // namespace
 
 std::string alive_keys(const std::string& node) {
     return fmt::format("/calico/weft/v1/alive/{}/", node);
+}
+
+std::string contender_keys(const std::string& node) {
+    return fmt::format("/calico/weft/v1/contender/{}/", node);
 }
 
 std::string random_uuid() {
@@ -136,7 +161,8 @@ struct Registrar::Implementation : std::enable_shared_from_this<Registrar::Imple
         after(life, std::chrono::duration_cast<std::chrono::milliseconds>(options.life) / 3, &Implementation::live);
         if (lease == 0) return grant();
         client.keep_lease(lease, still([](Implementation& self, const Result<std::int64_t>& seconds) {
-                              if (seconds && *seconds == 0) self.grant();
+                              if (seconds && *seconds == 0) return self.grant();
+                              if (seconds && !self.signs_stand) self.sign();
                           }));
     }
 
@@ -150,12 +176,21 @@ struct Registrar::Implementation : std::enable_shared_from_this<Registrar::Imple
     }
 
     void sign() {
+        signs_stand = false;
         if (lease == 0) return;
         const auto& address = wish.address4 ? wish.address4 : wish.address6;
-        const nlohmann::json value{{"address", address ? to_string(*address) : "no address"}, {"since", since}};
-        client.transact({.compares = {}, .then = {put(alive_key(), value.dump(), lease)}, .otherwise = {}},
-                        still([](Implementation& self, const Result<EtcdTransacted>& done) {
-                            if (done) self.look();
+        const Sign own{.address = address ? to_string(*address) : "no address", .since = since};
+        EtcdTransaction signs{.compares = {}, .then = {put(alive_key(), text_of(own), lease)}, .otherwise = {}};
+        for (const auto& [holder, held] : contended) {
+            const std::string key = contender_keys(holder) + options.node;
+            const Sign sign{.address = held, .since = since};
+            signs.then.push_back(held.empty() ? erase(key) : put(key, text_of(sign), lease));
+        }
+        client.transact(signs, still([](Implementation& self, const Result<EtcdTransacted>& done) {
+                            if (!done) return;  // when the lease is renewed
+                            self.signs_stand = true;
+                            std::erase_if(self.contended, [](const auto& each) { return each.second.empty(); });
+                            self.look();
                         }));
     }
 
@@ -165,14 +200,24 @@ struct Registrar::Implementation : std::enable_shared_from_this<Registrar::Imple
         const EtcdKeyValue* const own = view.find(alive_key());
         status.rival.clear();
         bool first = false;
-        const std::string prefix = alive_keys(options.node);
-        for (auto at = view.there.lower_bound(prefix); at != view.there.end() && at->first.starts_with(prefix); ++at) {
-            if (at->first == alive_key()) continue;
-            const bool older = own == nullptr || at->second.create_revision < own->create_revision;
-            if (status.rival.empty() || older) status.rival = rival_words(at->second, options.node, older);
+        for_each(view, alive_keys(options.node), [&](const std::string& instance, const EtcdKeyValue& sign) {
+            if (instance == options.instance) return;
+            const bool older = own == nullptr || sign.create_revision < own->create_revision;
+            if (status.rival.empty() || older) status.rival = rival_words(read_sign(sign), options.node, older);
             first = first || older;
-        }
+        });
         return first;
+    }
+
+    void read_contenders() {
+        status.contenders.clear();
+        for_each(view, contender_keys(options.node), [&](const std::string& name, const EtcdKeyValue& kv) {
+            const Sign sign = read_sign(kv);
+            status.contenders.push_back(
+                fmt::format("node {} has this node's address {} too, since {}, and does not register it: packets reach "
+                            "one of them only; change one",
+                            shown(name), sign.address, sign.since));
+        });
     }
 
     // Looking and writing
@@ -201,6 +246,7 @@ struct Registrar::Implementation : std::enable_shared_from_this<Registrar::Imple
     void decide() {
         if (held) return pause({}, options.audit);
         if (++rounds > kMostRounds) return failed("the store changes faster than this node can register");
+        read_contenders();
         if (rivalled(view)) {
             status.lacks.clear();
             status.settled = false;
@@ -291,7 +337,9 @@ struct Registrar::Implementation : std::enable_shared_from_this<Registrar::Imple
     asio::steady_timer again;
     asio::steady_timer life;
     std::string since;
-    std::int64_t lease = 0;  ///< 0: none
+    std::map<std::string, std::string> contended;  ///< holder -> address; empty: not any more, its key is to go
+    std::int64_t lease = 0;                        ///< 0: none
+    bool signs_stand = false;
     bool started = false;
     bool held = false;
     bool busy = false;
@@ -308,6 +356,8 @@ Registrar::Registrar(EtcdClient& client, Options options, Told told)
 
 Registrar::~Registrar() {
     implementation_->over = true;
+    // Another life of this node must not be taken for a rival; without an answer the lease ends by itself.
+    if (implementation_->lease != 0) implementation_->client.revoke_lease(implementation_->lease, [](const auto&) {});
     implementation_->again.cancel();
     implementation_->life.cancel();
 }
@@ -320,6 +370,16 @@ void Registrar::set_addresses(std::optional<InterfaceAddress> address4, std::opt
     if (std::exchange(self.started, true)) return self.lease == 0 ? self.look() : self.sign();
     self.live();  // looks when it has signed
     self.look();
+}
+
+void Registrar::contend(std::map<std::string, std::string> held) {
+    auto& self = *implementation_;
+    const auto before = self.contended;
+    for (auto& [holder, address] : self.contended) {
+        if (!held.contains(holder)) address.clear();
+    }
+    for (auto& [holder, address] : held) self.contended[holder] = std::move(address);
+    if (self.contended != before) self.sign();
 }
 
 void Registrar::look() {

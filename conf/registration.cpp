@@ -18,6 +18,7 @@ using nlohmann::json;
 
 constexpr std::size_t kBatch = 64;               ///< keys read at a time; etcd takes 128 operations
 constexpr std::size_t kMostCandidates = 65'536;  ///< blocks of a pool looked at before it counts as full
+constexpr std::size_t kLongestWords = 600;       ///< names in the store are anyone's
 constexpr std::size_t kMostLenders = 200;        ///< blocks of other nodes looked at for a free address
 
 /// Where a kind of tunnel address is stored, and which pools it comes from.
@@ -114,12 +115,12 @@ class Planner {
   private:
     // Each answers true when the step is made: something is to be read or changed before anything else.
 
-    bool change(Edit edit, std::string what) {
+    bool change(Edit edit, const std::string& what) {
         step_.change = edit.take();
-        step_.what = std::move(what);
+        step_.what = shown(what, kLongestWords);
         return true;
     }
-    void lack(std::string what) { step_.lacks.push_back(std::move(what)); }
+    void lack(const std::string& what) { step_.lacks.push_back(shown(what, kLongestWords)); }
     bool need(const std::string& key) {
         if (view_.knows(key)) return false;
         step_.read.push_back(key);

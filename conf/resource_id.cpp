@@ -12,6 +12,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::size_t kLongestName = 253;  ///< of those that are good; a key may be of any length
 constexpr std::string_view kResourceKeys = "/calico/resources/v3/projectcalico.org/";
 constexpr std::string_view kBlockKeys = "/calico/ipam/v2/assignment/";
 constexpr std::string_view kAffinityKeys = "/calico/ipam/v2/host/";
@@ -73,7 +74,7 @@ std::string_view to_string(ResourceKind kind) {
 }
 
 std::string to_string(const ResourceId& id) {
-    return fmt::format("{} {}", to_string(id.kind), id.name);
+    return fmt::format("{} {}", to_string(id.kind), shown(id.name, kLongestName));
 }
 
 std::optional<Prefix> parse_key_prefix(std::string_view text) {

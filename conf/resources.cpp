@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
+#include "conf/json.hpp"
 #include "conf/peering.hpp"
 
 namespace weft {
@@ -18,6 +19,13 @@ constexpr std::uint32_t kNobody = std::numeric_limits<std::uint32_t>::max();
 
 bool has_spec(const json& object) {
     return object.is_object() && object.contains("spec");
+}
+
+std::string stated_name(const json& object) {
+    const auto metadata = object.is_object() ? object.find("metadata") : object.end();
+    if (!object.is_object() || metadata == object.end() || !metadata->is_object()) return {};
+    const auto name = metadata->find("name");
+    return name != metadata->end() && name->is_string() ? name->get<std::string>() : std::string();
 }
 
 }  // namespace
@@ -82,6 +90,18 @@ void Resources::take(std::map<std::string, T>& held, const ResourceId& id, Decod
 
 void Resources::put(const ResourceId& id, const json& object, const Where& where) {
     if (id.name.empty()) return refuse(id, {.field = "metadata.name", .message = "an object needs a name"}, where);
+    enter(id, object, where);
+    const std::string name = stated_name(object);
+    if (name.empty() || name == id.name) return;
+    reports_[id].push_back(
+        {.object = to_string(id),
+         .place = where("metadata.name"),
+         .field = "metadata.name",
+         .message = fmt::format("'{}' is not the name in its key, which is the one that counts", shown(name)),
+         .error = false});
+}
+
+void Resources::enter(const ResourceId& id, const json& object, const Where& where) {
     switch (id.kind) {
         case ResourceKind::ip_pool:
             take(pools_, id, decode_ip_pool(object), where);

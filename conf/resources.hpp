@@ -60,6 +60,7 @@ class Resources {
     const std::map<std::string, BlockAffinity>& affinities() const { return affinities_; }
 
   private:
+    void enter(const ResourceId& id, const nlohmann::json& object, const Where& where);
     template <class T>
     void take(std::map<std::string, T>& held, const ResourceId& id, Decoded<T> decoded, const Where& where);
     bool holds(const ResourceId& id) const;

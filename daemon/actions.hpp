@@ -35,6 +35,8 @@ class Actions {
     virtual Result<Done> undo() = 0;
     /// Follows a cluster that is held; an error when none is.
     virtual Result<Done> accept_source() = 0;
+    /// Begins to clean up after a node that is gone; the events tell how it went.
+    virtual Result<Done> remove_node(const std::string& node) = 0;
     virtual Result<Preview> preview(const std::optional<std::string>& file) = 0;
     /// Asks the kernel where a packet to this address would go.
     virtual Result<Lookup> lookup(const Address& destination) = 0;

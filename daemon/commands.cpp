@@ -174,6 +174,10 @@ Reply dispatch(const State& state, Actions& actions, const Command& command) {
             return done(actions.confirm(), code::kConfirmed, "Reconfiguration confirmed", code::kFailed);
         case CommandId::configure_undo:
             return done(actions.undo(), code::kReconfigured, "Reconfigured, back to the one before", code::kFailed);
+        case CommandId::node_remove:
+            return done(actions.remove_node(command.node), code::kOk,
+                        fmt::format("Removing node {}: `weftctl show events` tells how it goes", command.node),
+                        code::kFailed);
         case CommandId::source_accept:
             return done(actions.accept_source(), code::kOk, "Accepted: the source is followed", code::kFailed);
         case CommandId::plan:

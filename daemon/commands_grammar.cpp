@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <optional>
 
 namespace weft {
@@ -46,6 +47,7 @@ constexpr std::array kPatterns{
     Pattern{configure_confirm, "configure confirm", "keep what `configure timeout` has set"},
     Pattern{configure_undo, "configure undo", "back to the configuration before the last one"},
     Pattern{source_accept, "accept source", "follow at once what the source says and weft holds back"},
+    Pattern{node_remove, "node remove NAME", "free the blocks and addresses of a node that is gone (source etcd)"},
     Pattern{ready, "ready", "whether this node is ready, as the exit status too", true},
     Pattern{ready_bgp, "ready --bgp", "the same, BGP asked for in any mode", true},
     Pattern{ready_no_bgp, "ready --no-bgp", "the same, whatever BGP does", true},
@@ -98,6 +100,11 @@ bool fits(const Word& word, std::string_view argument) {
     if (argument == "FILE")
         return word.quoted ? !word.text.empty() : word.text.find_first_of("./") != std::string::npos;
     if (word.quoted || word.text.empty()) return false;
+    if (argument == "NAME") {
+        return word.text.size() <= 253 && std::all_of(word.text.begin(), word.text.end(), [](unsigned char c) {
+                   return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
+               });
+    }
     if (argument == "ADDRESS") return word.text.find_first_not_of("0123456789abcdefABCDEF:.") == std::string::npos;
     return word.text.size() <= 6 && word.text.find_first_not_of("0123456789") == std::string::npos;  // SECONDS
 }
@@ -186,6 +193,7 @@ void take(Command& command, std::string_view argument, const Word& word) {
     if (argument == "FILE") command.file = word.text;
     if (argument == "ADDRESS") command.address = word.text;
     if (argument == "SECONDS") command.seconds = word.text;
+    if (argument == "NAME") command.node = word.text;
 }
 
 }  // namespace
@@ -226,7 +234,7 @@ std::string to_string(const Command& command) {
         const std::string_view words = pattern.words;
         const auto has = [&](std::string_view argument) { return words.find(argument) != std::string_view::npos; };
         if (has("FILE") == command.file.empty() || has("ADDRESS") == command.address.empty() ||
-            has("SECONDS") == command.seconds.empty()) {
+            has("SECONDS") == command.seconds.empty() || has("NAME") == command.node.empty()) {
             continue;
         }
         for (const auto word : split(words)) {
@@ -237,6 +245,8 @@ std::string to_string(const Command& command) {
                 text += command.address;
             } else if (word == "SECONDS") {
                 text += command.seconds;
+            } else if (word == "NAME") {
+                text += command.node;
             } else {
                 text += word;
             }

@@ -30,7 +30,8 @@ enum class CommandId : std::uint8_t {
     configure_confirm,
     configure_undo,
     source_accept,
-    plan,  ///< arguments: FILE or none
+    node_remove,  ///< arguments: a node's name
+    plan,         ///< arguments: FILE or none
     explain,
     ready,
     ready_bgp,
@@ -44,6 +45,7 @@ struct Command {
     std::string file;     ///< empty: none
     std::string address;  ///< empty: none
     std::string seconds;  ///< empty: none
+    std::string node;     ///< empty: none
     bool json = false;    ///< the last word was `json`
     bool operator==(const Command&) const = default;
 };

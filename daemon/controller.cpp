@@ -25,18 +25,6 @@ std::string text_of(const std::vector<Diagnostic>& diagnostics, Severity severit
     return text;
 }
 
-/// What the language knows but this build does not serve yet; refused at start rather than ignored.
-Result<Done> honoured(const Config& config) {
-    const auto* etcd = std::get_if<EtcdSource>(&config.source.value);
-    if (etcd != nullptr && etcd->register_node) {
-        return Error{
-            fmt::format("{}: 'register yes' is not in this build: leave it out, and let something else keep "
-                        "this node's object, blocks and tunnel addresses",
-                        to_string(config.source.origin))};
-    }
-    return Done{};
-}
-
 /// A remote node's address to ask the kernel for the way to: preferably outside this node's subnet, because the
 /// device that leads there is the one whose MTU the tunnel has to fit.
 std::optional<Address> some_peer(const Cluster& cluster, const Node* self, Family family) {
@@ -76,6 +64,7 @@ Controller::Controller(boost::asio::io_context& io, Options options, Kernel& ker
       bgp_(io, state_, kernel, [this] { update_phase(); }),
       follower_(
           io, state_, [this] { source_followed(); }, [this] { source_noted(); }),
+      registering_(io, state_, kernel, [this] { update_phase(); }),
       settle_(io),
       retry_(io),
       audit_(io),
@@ -102,7 +91,6 @@ Result<Controller::Running> Controller::load(const std::string& file) const {
         loaded.config.control_socket = {.value = *options_.control_socket,
                                         .origin = {.kind = Origin::Kind::command_line, .place = {}, .variable = {}}};
     }
-    if (const auto refused = honoured(loaded.config); !refused) return refused.error();
     return Running{.file = file, .config = std::move(loaded.config), .warnings = std::move(loaded.diagnostics)};
 }
 
@@ -149,7 +137,6 @@ Result<Controller::Running> Controller::last_good(const Error& broken) {
         if (found.severity == Severity::error) return broken;
     }
     if (options_.control_socket) running.config.control_socket.value = *options_.control_socket;
-    if (!honoured(running.config)) return broken;
     state_.source.configuration =
         fmt::format("{} is broken, so the configuration known since {} is run: {}", options_.config_file,
                     time_text((*known)->since), broken.message.substr(0, broken.message.find('\n')));
@@ -193,6 +180,7 @@ Result<Done> Controller::adopt(Running next) {
     } else {
         update_phase();
     }
+    registering_.look();
     return Done{};
 }
 
@@ -218,11 +206,13 @@ void Controller::source_followed() {
     }
     // With the same devices and addresses to look at, what was observed is still what there is.
     if (scope() != watched) observed_stale_ = true;
+    registering_.look();
     reconcile_soon(state_.source.status.name);
 }
 
 void Controller::source_noted() {
     state_.source_synced = state_.source.status.synced;
+    registering_.look();
     update_phase();
 }
 

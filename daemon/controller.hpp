@@ -18,6 +18,7 @@
 #include "daemon/contention.hpp"
 #include "daemon/follower.hpp"
 #include "daemon/handover.hpp"
+#include "daemon/registering.hpp"
 #include "daemon/state.hpp"
 #include "tunnel/kernel.hpp"
 
@@ -53,6 +54,7 @@ class Controller final : public Actions {
     Result<Done> confirm() override;
     Result<Done> undo() override;
     Result<Done> accept_source() override { return follower_.accept(); }
+    Result<Done> remove_node(const std::string& node) override { return registering_.remove(node); }
     Result<Preview> preview(const std::optional<std::string>& file) override;
     Result<Lookup> lookup(const Address& destination) override;
 
@@ -98,6 +100,7 @@ class Controller final : public Actions {
     BgpSide bgp_;
     std::function<void()> changed_;
     Follower follower_;
+    Registering registering_;
 
     boost::asio::steady_timer settle_;  ///< waits for more of the same before a reconcile
     boost::asio::steady_timer retry_;

@@ -37,6 +37,12 @@ bool vouches(const BgpStatus& bird) {
     return bird.bird == BirdState::running && bird.config_accepted && !bird.graceful_restart;
 }
 
+/// What an answer tells: a node that takes IPIP takes it to whichever of its addresses, also to one it gets later.
+Echo proof(Echo echo) {
+    if (echo.through == Device::ipip) echo.tunnel = {};
+    return echo;
+}
+
 std::string name_of(const State& state, Device role) {
     for (const ObservedVxlan& have : state.observed.vxlan) {
         if (have.device.role == role) return have.device.name;
@@ -66,7 +72,7 @@ Handover::Handover(boost::asio::io_context& io, std::function<void(std::string)>
     : again_(std::move(again)),
       prober_(io,
               [this](const Echo& echo) {
-                  answered_.insert(echo);
+                  answered_.insert(proof(echo));
                   again_(fmt::format("{} answered", to_string(echo)));
               }),
       timer_(io) {}
@@ -85,11 +91,12 @@ void Handover::configured(const Cluster& before, const Cluster& now) {
 }
 
 bool Handover::accepts(const Echo& echo, Clock::time_point now, std::chrono::seconds patience) {
-    if (answered_.contains(echo)) return true;
-    const auto since = asked_.try_emplace(echo, now).first->second;
+    const Echo asked = proof(echo);
+    if (answered_.contains(asked)) return true;
+    const auto since = asked_.try_emplace(asked, now).first->second;
     if (now - since < patience) return false;
-    if (given_up_.insert(echo).second) {
-        spdlog::warn("handover: waited {} s for {}", patience.count(), to_string(echo));
+    if (given_up_.insert(asked).second) {
+        spdlog::warn("handover: waited {} s for {}", patience.count(), to_string(asked));
     }
     return true;
 }
@@ -174,7 +181,9 @@ std::vector<Problem> Handover::problems(const State& state) const {
     std::size_t named = 0;
     for (const Echo& echo : given_up_) {
         if (++named > 5) break;
-        const char* const what = echo.through == Device::none
+        const bool address = echo.through == Device::none && echo.underlay != Address{};
+        const char* const what = address ? "did not come; traffic moved without. Does that node register?"
+                                 : echo.through == Device::none
                                      ? "is not as the pool wants it; look at 'birdc show route all'"
                                      : "was not answered for; traffic moved without. Is the node up, and does the "
                                        "underlay carry this encapsulation?";

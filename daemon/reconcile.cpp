@@ -118,6 +118,7 @@ void Controller::reconcile() {
         schedule_retry();
     }
     bgp_.follow();
+    registering_.look();  // the host may have another address
     update_phase();
 }
 

@@ -42,27 +42,6 @@ std::string router_id_text(const RouterId& id) {
     return address != nullptr ? to_string(*address) : "the node's IPv4 address";
 }
 
-std::string method_text(const AddressMethod& method) {
-    using Kind = AddressMethod::Kind;
-    std::vector<std::string> prefixes;
-    for (const Prefix& prefix : method.prefixes) prefixes.push_back(to_string(prefix));
-    switch (method.kind) {
-        case Kind::first_found:
-            return "auto";
-        case Kind::interface:
-            return "interface " + quoted(method.patterns);
-        case Kind::skip_interface:
-            return "skip interface " + quoted(method.patterns);
-        case Kind::can_reach:
-            return "can reach " + to_string(method.target);
-        case Kind::cidr:
-            return fmt::format("cidr {}", fmt::join(prefixes, ", "));
-        case Kind::fixed:
-            break;
-    }
-    return to_string(method.address);
-}
-
 std::string pool_text(const Pool& pool) {
     return fmt::format("ipip {}, vxlan {}, block size {}, nat outgoing {}, export {}, disabled {}",
                        to_string(pool.ipip), to_string(pool.vxlan), pool.block_size, yes(pool.nat_outgoing),
@@ -168,7 +147,7 @@ class Settings {
         add("source etcd user", etcd->user, setting);
         add("source etcd password", starred(etcd->password), setting);
         add("source etcd register", yes(etcd->register_node), setting);
-        add("source etcd address", method_text(etcd->address), setting);
+        add("source etcd address", to_string(etcd->method(Family::v4)), setting);
     }
 
     void bgp() {

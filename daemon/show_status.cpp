@@ -60,6 +60,13 @@ void say_source(const SourceState& source, const auto& say) {
     if (shown > kShownTroubles) say(fmt::format("  and {} more", source.status.objects.size() - kShownTroubles));
 }
 
+void say_registration(const RegistrationState& registration, const auto& say) {
+    if (!registration.active) return;
+    say(fmt::format("Registration: {}", registration.settled ? "all that can be had is in the store" : "under way"));
+    if (!registration.address4.empty()) say(fmt::format("  IPv4: {}", registration.address4), 6);
+    if (!registration.address6.empty()) say(fmt::format("  IPv6: {}", registration.address6), 6);
+}
+
 Reply status_json(const State& state, const Readiness& ready) {
     using json = nlohmann::ordered_json;
     json reasons = json::array();
@@ -84,6 +91,12 @@ Reply status_json(const State& state, const Readiness& ready) {
                          {"vteps_wanted", state.desired.fdb.size()},
                          {"vteps_in_kernel", state.observed.fdb.size()},
                          {"source", source_json(state)},
+                         {"registration",
+                          {{"active", state.registration.active},
+                           {"settled", state.registration.settled},
+                           {"address4", state.registration.address4},
+                           {"address6", state.registration.address6},
+                           {"troubles", state.registration.troubles}}},
                          {"bird", to_string(state.bgp.bird)},
                          {"bird_version", state.bgp.version},
                          {"sessions", state.bgp.sessions.size()},
@@ -120,6 +133,7 @@ Reply show_status(const State& state, std::chrono::steady_clock::time_point now,
     say(fmt::format("Last read {}: {}", time_text(state.last_reload), several ? "" : state.last_reload_result));
     if (several) append_lines(lines, code::kUptime, state.last_reload_result);
     say_source(state.source, say);
+    say_registration(state.registration, say);
     say(fmt::format("Cluster: {} nodes, {} pools, {} blocks", state.cluster.nodes.size(), state.cluster.pools.size(),
                     state.cluster.blocks.size()));
     say(fmt::format("Kernel: {} of {} routes, {} of {} VTEPs", state.observed.routes.size(),

@@ -68,6 +68,14 @@ struct SourceState {
     std::string disk;           ///< what is wrong with the last known cluster on disk; empty: nothing
 };
 
+/// How this node's own entry in the store is doing (`register yes`).
+struct RegistrationState {
+    bool active = false;
+    bool settled = false;            ///< all that can be had is in the store
+    std::string address4, address6;  ///< how this node's address was found, or why there is none
+    std::vector<std::string> troubles;
+};
+
 struct State {
     std::string config_file;
     Config config;
@@ -78,6 +86,7 @@ struct State {
     bool cluster_known = false;  ///< there is a cluster to run on: the source's, or the last known
     bool source_synced = false;
     SourceState source;
+    RegistrationState registration;
     bool kernel_synced = false;                                         ///< the last reconcile left nothing to do
     std::optional<std::chrono::steady_clock::time_point> behind_since;  ///< the kernel is not as wanted since then
     Host host;

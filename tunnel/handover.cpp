@@ -178,8 +178,15 @@ class Staging {
             return false;
         }
         if (!there) return accepts({Device::none, destination.address, {}, {}});
-        if (!ipip || !node.ipip4) return true;
-        return accepts({Device::ipip, *node.ipip4, node.address4->address, {}});
+        if (!ipip) return true;
+        // One that has not got its IPIP tunnel address yet still has that of VXLAN, and takes packets to it either way.
+        const auto& tunnel = node.ipip4 ? node.ipip4 : node.vxlan4;
+        return accepts(tunnel ? Echo{Device::ipip, *tunnel, node.address4->address, {}} : address_of(node, Family::v4));
+    }
+
+    /// What cannot be asked before the node has a tunnel address; that is waited for as long as for an answer.
+    static Echo address_of(const Node& node, Family family) {
+        return {Device::none, {}, node.address(family)->address, {}};
     }
 
     /// Pools that are weftd's now, while BIRD's routes tell that others still learn this node's blocks from BIRD.
@@ -204,7 +211,7 @@ class Staging {
         }
     }
 
-    /// Every node that has blocks in the pool and a VTEP.
+    /// Every node that has blocks in the pool.
     bool everybody_answered(const Pool& pool) {
         const Family family = pool.cidr.family();
         bool all = true;
@@ -216,9 +223,13 @@ class Staging {
             asked[block.node] = true;
             const auto& address = node.address(family);
             const auto& vtep = node.vxlan(family);
-            if (!address || !vtep) continue;
-            all = accepts({vxlan_device(family), *vtep, address->address, node.mac(family)}) && all;
+            if (!address) continue;
+            all = accepts(vtep ? Echo{vxlan_device(family), *vtep, address->address, node.mac(family)}
+                               : address_of(node, family)) &&
+                  all;
         }
+        // As long as this node has no VTEP, nobody has another way to it.
+        if (self_->address(family) && !self_->vxlan(family)) all = accepts(address_of(*self_, family)) && all;
         return all;
     }
 
@@ -250,6 +261,9 @@ class Staging {
 }  // namespace
 
 std::string to_string(const Echo& echo) {
+    if (echo.through == Device::none && echo.underlay != Address{}) {
+        return fmt::format("the tunnel address of {}", to_string(echo.underlay));
+    }
     if (echo.through == Device::none) return fmt::format("BIRD's route to the block at {}", to_string(echo.tunnel));
     return fmt::format("{} through {}", to_string(echo.underlay), to_string(echo.through));
 }

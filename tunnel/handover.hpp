@@ -24,6 +24,8 @@
 //   the first becomes old4); the rest is as between any two encapsulations.
 // - A block that moves, a pool that is split, always <-> cross subnet: the same rules, route by route; where the
 //   encapsulation stays what it was there is nothing to prove and one atomic replace does it.
+// - A node whose tunnel address for the new encapsulation is not known yet (nodes allocate them one after another) is
+//   asked at the one of the old encapsulation; where it has none either, the address is waited for.
 // - A node that never answers (it is down, or drops echoes) is waited for so long and then taken to accept, with a
 //   warning: `accepts` says so.
 #pragma once
@@ -41,10 +43,10 @@ namespace weft {
 
 /// A question to a node: do you accept this encapsulation? Asked with an echo request to its tunnel address.
 struct Echo {
-    Device through = Device::none;  ///< vxlan4, vxlan6, ipip; none: no question, BIRD's route is waited for
-    Address tunnel;                 ///< the node's tunnel address; of none: the block's
-    Address underlay;               ///< where the outer packet goes
-    Mac mac;                        ///< of VXLAN: the VTEP's
+    Device through = Device::none;  ///< vxlan4, vxlan6, ipip; none: no question, something else is waited for
+    Address tunnel;    ///< the node's tunnel address; of none: the block's, to which BIRD's route is awaited
+    Address underlay;  ///< where the outer packet goes; of none: the node's whose tunnel address is awaited
+    Mac mac;           ///< of VXLAN: the VTEP's
 
     auto operator<=>(const Echo&) const = default;
 };

@@ -31,12 +31,13 @@ _weftctl() {
 
     local choices=
     case "${command[*]}" in
-        '') choices='show configure explain plan ready accept help -s --socket --json --version --help' ;;
+        '') choices='show configure explain plan ready accept node help -s --socket --json --version --help' ;;
         show) choices='status nodes pools blocks tunnels routes bgp protocols config events' ;;
         'show routes') choices='for' ;;
         'show protocols') choices='all' ;;
         configure) choices='check timeout confirm undo' ;;
         accept) choices='source' ;;
+        node) choices='remove' ;;
         ready) choices='--bgp --no-bgp' ;;
     esac
     if [[ $cur == -* && ${command[0]-} =~ ^(show|plan|explain|ready)$ ]]; then

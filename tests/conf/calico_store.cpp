@@ -120,11 +120,20 @@ class Checker {
         for (const auto& [key, kv] : store_) {
             if (key.starts_with(kBlockKeys4) || key.starts_with(kBlockKeys6)) block(key, kv.value);
         }
+        overlaps();
         for (const auto& [key, kv] : store_) {
-            if (key.starts_with("/calico/ipam/v2/host/")) affinity(key, kv.value);
+            const bool block = key.starts_with(kBlockKeys4) || key.starts_with(kBlockKeys6);
+            const bool affine = key.starts_with("/calico/ipam/v2/host/");
+            if (affine) affinity(key, kv.value);
             if (key.starts_with(kHandleKeys)) handle(key, kv.value);
             if (key.starts_with(kNodeKeys)) node(key, kv.value);
+            if (key.starts_with("/calico/ipam/") && !block && !affine && !key.starts_with(kHandleKeys) &&
+                key != kIpamConfigKey) {
+                wrong("{} is nothing of Calico's", key);
+            }
+            if (key.starts_with("/calico/weft/") && kv.lease == 0) wrong("{} would stay for ever", key);
         }
+        for (const auto& [address, owner] : owners_) allocation(address, owner);
         for (const auto& [name, blocks] : counted_) {
             if (!store_.contains(handle_key(name))) wrong("handle {} is missing: it has addresses", name);
         }
@@ -140,6 +149,7 @@ class Checker {
     void block(const std::string& key, const std::string& value) {
         const auto document = BlockDocument::parse(value);
         if (!document) return wrong("{}: {}", key, document.error().message);
+        cidrs_.insert(document->cidr());
         if (block_key(document->cidr()) != key) wrong("{} is block {}", key, to_string(document->cidr()));
         if (document->used() + document->unallocated().size() != document->size()) {
             wrong("{}: addresses that are neither free nor allocated", key);
@@ -152,6 +162,28 @@ class Checker {
         for (const auto& [name, count] : document->handles()) counted_[name][to_string(document->cidr())] = count;
         for (std::size_t ordinal = 0; ordinal < document->size(); ++ordinal) {
             if (!document->free(ordinal)) owners_[document->address(ordinal)] = document->owner(ordinal);
+        }
+    }
+
+    void overlaps() {
+        const Prefix* before = nullptr;
+        for (const Prefix& cidr : cidrs_) {
+            if (before != nullptr && before->overlaps(cidr)) {
+                wrong("blocks {} and {} overlap", to_string(*before), to_string(cidr));
+            }
+            before = &cidr;
+        }
+    }
+
+    /// What is allocated has somebody to use it.
+    void allocation(const Address& address, const AllocationOwner& owner) {
+        if (owner.node.empty()) return;
+        const auto held = store_.find(node_key(owner.node));
+        if (held == store_.end())
+            return wrong("{} is allocated to node {}: there is none", to_string(address), owner.node);
+        if (!owner.type.ends_with("TunnelAddress")) return;
+        if (held->second.value.find('"' + to_string(address) + '"') == std::string::npos) {
+            wrong("{} is {} of node {}, whose object does not have it", to_string(address), owner.type, owner.node);
         }
     }
 
@@ -200,6 +232,7 @@ class Checker {
 
     const std::map<std::string, EtcdKeyValue>& store_;
     std::map<std::string, std::map<std::string, std::size_t>> counted_;  ///< by handle and block
+    std::set<Prefix> cidrs_;
     std::map<Address, AllocationOwner> owners_;
     std::vector<std::string> found_;
 };

@@ -38,7 +38,8 @@ std::vector<std::string> remove_node(MemoryStore& store, const std::string& node
 
 /// Everything in which blocks, affinities, handles and Node objects contradict each other: a block whose node has no
 /// confirmed affinity, an affinity without its block, a handle that counts other than what is allocated, an address
-/// that a node claims and does not have, or that two have. Empty: nothing.
+/// that a node claims and does not have, that two have, or that nobody uses; blocks that overlap, keys that belong to
+/// nothing, signs of life without a lease. Empty: nothing.
 std::vector<std::string> contradictions(const std::map<std::string, EtcdKeyValue>& store);
 
 std::string pool_document(const std::string& name, const std::string& cidr, const std::string& fields);

@@ -114,6 +114,58 @@ TEST_P(EnvironmentTable, fills_in_what_the_file_leaves_open_as_calico_does) {
 
 constexpr const char* kNode = "node \"a\" { }\n";
 
+/// The variables by which a node that registers in etcd finds its address, and what they make of it.
+struct AddressVariables {
+    std::map<std::string, std::string> variables;
+    const char* statement;  ///< in `source etcd`
+    const char* method4;    ///< as weft.conf would say it; null: an error
+    const char* method6;
+    const char* message;
+};
+
+TEST(ConfigEnvironment, tells_how_a_node_that_registers_finds_its_address_as_calico_does) {
+    const std::vector<AddressVariables> all{
+        {{}, "", "auto", "auto", ""},
+        {{{"IP", "autodetect"}}, "", "auto", "auto", ""},
+        {{{"IP_AUTODETECTION_METHOD", "first-found"}}, "", "auto", "auto", ""},
+        {{{"IP_AUTODETECTION_METHOD", "interface=eth.*,ens[0-9]+"}},
+         "",
+         "interface \"eth.*\", \"ens[0-9]+\"",
+         "auto",
+         ""},
+        {{{"IP6_AUTODETECTION_METHOD", "skip-interface=docker.*"}}, "", "auto", "skip interface \"docker.*\"", ""},
+        {{{"IP_AUTODETECTION_METHOD", "can-reach=192.0.2.1"}}, "", "can reach 192.0.2.1", "auto", ""},
+        {{{"IP_AUTODETECTION_METHOD", "cidr=192.0.2.0/24,198.51.100.0/24"}},
+         "",
+         "cidr 192.0.2.0/24, 198.51.100.0/24",
+         "auto",
+         ""},
+        {{{"IP", "192.0.2.9/24"}, {"IP_AUTODETECTION_METHOD", "interface=x"}}, "", "192.0.2.9/24", "auto", ""},
+        {{{"IP", "192.0.2.9"}}, "", "192.0.2.9/32", "auto", ""},
+        {{{"IP", "none"}, {"IP6", "none"}}, "", "as it is in the store", "as it is in the store", ""},
+        {{{"IP", "192.0.2.9/24"}}, "address interface \"eth0\";", "interface \"eth0\"", "interface \"eth0\"", ""},
+        {{}, "address 192.0.2.7/24;", "192.0.2.7/24", "auto", ""},
+        {{{"IP_AUTODETECTION_METHOD", "interface=("}}, "", nullptr, nullptr, "is no regular expression"},
+        {{{"IP_AUTODETECTION_METHOD", "kubernetes-internal-ip"}}, "", nullptr, nullptr, "is none of first-found"},
+        {{{"IP_AUTODETECTION_METHOD", "can-reach=example.org"}}, "", nullptr, nullptr, "is none of first-found"},
+        {{{"IP_AUTODETECTION_METHOD", "cidr=192.0.2.1/24"}}, "", nullptr, nullptr, "is no prefix"},
+        {{{"IP", "192.0.2"}}, "", nullptr, nullptr, "is no IPv4 address"}};
+    for (const AddressVariables& one : all) {
+        SCOPED_TRACE(testing::PrintToString(one.variables));
+        const std::string text =
+            "source etcd { endpoint \"http://127.0.0.1:2379\"; register yes; " + std::string(one.statement) + " }";
+        auto variables = one.variables;
+        variables["NODENAME"] = "host";
+        const Loaded loaded = load_config_text(text, "weft.conf", environment_of(variables));
+        EXPECT_THAT(messages(loaded.diagnostics), HasSubstr(one.message));
+        EXPECT_EQ(loaded.ok(), one.method4 != nullptr);
+        if (!loaded.ok()) continue;
+        const auto& etcd = std::get<EtcdSource>(loaded.config.source.value);
+        EXPECT_EQ(to_string(etcd.method(Family::v4)), one.method4);
+        EXPECT_EQ(to_string(etcd.method(Family::v6)), one.method6);
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Each, EnvironmentTable,
     testing::Values(

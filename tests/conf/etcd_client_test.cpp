@@ -7,8 +7,11 @@
 #include <gtest/gtest.h>
 #include <boost/asio/io_context.hpp>
 
+#include <filesystem>
 #include <fstream>
+#include <set>
 
+#include "conf/etcd_watch.hpp"
 #include "etcd_server.hpp"
 
 namespace weft::test {
@@ -378,6 +381,50 @@ TEST_F(EtcdTlsTest, CertificatesThatAreReplacedAreUsedWithoutARestart) {
     etcd.start();
     const auto read = read_all(io_, client, "/a");
     EXPECT_TRUE(read) << read.error().message;
+}
+
+TEST_F(EtcdTlsTest, AFollowerTellsThatCertificatesAreOldWithoutHammeringAndGoesOnWithNewOnes) {
+    EtcdServer etcd({.certificate = certificates_.file("server.pem"),
+                     .key = certificates_.file("server.key"),
+                     .client_ca = certificates_.file("ca.pem"),
+                     .arguments = {}});
+    const TemporaryDirectory own;  // this node's copies, which somebody has to replace too
+    const auto copy = [&] {
+        for (const char* name : {"ca.pem", "client.pem", "client.key"}) {
+            std::filesystem::copy_file(certificates_.file(name), own / name,
+                                       std::filesystem::copy_options::overwrite_existing);
+        }
+    };
+    copy();
+    auto options = impatient({etcd.url()});
+    options.tls = {.ca = own / "ca.pem", .certificate = own / "client.pem", .key = own / "client.key"};
+    EtcdClient client(io_, options);
+    std::set<std::string> keys;
+    std::string trouble;
+    int snapshots = 0;
+    EtcdFollower follower(client, {"/a/"},
+                          {.snapshot = [&](const EtcdSnapshot&) { ++snapshots; },
+                           .events =
+                               [&](const std::vector<EtcdEvent>& events) {
+                                   for (const EtcdEvent& event : events) keys.insert(event.kv.key);
+                               },
+                           .trouble = [&](std::string why) { trouble = std::move(why); }});
+    ASSERT_TRUE(run_until(io_, [&] { return snapshots == 1; }));
+    etcd.stop();
+    certificates_.make();
+    etcd.start();
+    ASSERT_TRUE(run_until(io_, [&] { return trouble.find("check 'ca'") != std::string::npos; })) << trouble;
+    options.tls = certificates_.tls();
+    EtcdClient writer(io_, options);
+    ASSERT_TRUE(transact(io_, writer, {.compares = {}, .then = {put("/a/1", "v")}, .otherwise = {}}));
+    const auto streams = follower.streams();
+    run_until(
+        io_, [] { return false; }, 1s);
+    EXPECT_LE(follower.streams() - streams, 20U);
+    EXPECT_THAT(keys, IsEmpty());
+    copy();
+    ASSERT_TRUE(run_until(io_, [&] { return keys.contains("/a/1") && trouble.empty(); })) << trouble;
+    EXPECT_EQ(snapshots, 1);
 }
 
 class EtcdLoginTest : public EtcdClientTest {

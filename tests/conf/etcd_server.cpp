@@ -176,6 +176,15 @@ void EtcdServer::forget() {
     std::filesystem::remove_all(directory_ / "data");
 }
 
+void EtcdServer::back_up() const {
+    std::filesystem::copy(directory_ / "data", directory_ / "backup", std::filesystem::copy_options::recursive);
+}
+
+void EtcdServer::go_back() const {
+    std::filesystem::remove_all(directory_ / "data");
+    std::filesystem::copy(directory_ / "backup", directory_ / "data", std::filesystem::copy_options::recursive);
+}
+
 void EtcdServer::freeze() const {
     kill(process_, SIGSTOP);
 }

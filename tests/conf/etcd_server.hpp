@@ -77,6 +77,9 @@ class EtcdServer {
     /// With the data it had, or with none.
     void start();
     void forget();
+    /// While stopped: keeps a copy of the data, and goes back to it.
+    void back_up() const;
+    void go_back() const;
     /// It stays there and says nothing, until it thaws.
     void freeze() const;
     void thaw() const;

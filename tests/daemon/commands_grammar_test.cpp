@@ -38,6 +38,7 @@ TEST(Commands, are_understood_in_full_and_cut_short) {
              {"configure conf", "configure confirm"},
              {"ready --no-bgp json", "ready --no-bgp json"},
              {"?", "help"},
+             {"n r node-1.example", "node remove node-1.example"},
          }) {
         const auto command = parse_command(said.line);
         ASSERT_TRUE(command) << said.line << ": " << command.error().message;
@@ -55,6 +56,7 @@ TEST(Commands, that_are_wrong_are_answered_with_what_may_stand_there) {
              {"configure soft", "'soft' is not understood"},
              {"configure c", "ambiguous: check, confirm"},
              {"explain host", "expected ADDRESS"},
+             {"node remove a/b", "expected NAME"},
              {"configure \"x", "closing"},
              {"configure json", "has no JSON form"},
          }) {
@@ -65,7 +67,7 @@ TEST(Commands, that_are_wrong_are_answered_with_what_may_stand_there) {
 }
 
 TEST(Completion, offers_the_keywords_that_may_follow) {
-    EXPECT_THAT(completions(""), ElementsAre("?", "accept", "configure", "explain", "help", "plan", "ready", "show"));
+    EXPECT_THAT(completions(""), ElementsAre("?", "accept", "configure", "explain", "help", "node", "plan", "ready", "show"));
     EXPECT_THAT(completions("sh"), ElementsAre("show"));
     EXPECT_THAT(completions("show p"), ElementsAre("pools", "protocols"));
     EXPECT_THAT(completions("sh r "), ElementsAre("for"));

@@ -39,6 +39,7 @@ class Obliging final : public Actions {
     Result<Done> confirm() override { return Error{"no configuration waits to be confirmed"}; }
     Result<Done> undo() override { return Done{}; }
     Result<Done> accept_source() override { return Done{}; }
+    Result<Done> remove_node(const std::string&) override { return Done{}; }
     Result<Preview> preview(const std::optional<std::string>& file) override {
         Preview preview;
         if (file) preview.kernel.push_back({.object = Sysctl{"ipv4/ip_forward", "1"}, .reason = "differs: value"});

@@ -212,6 +212,43 @@ TEST_F(HandoverTest, from_vxlan_to_ipip_weftds_route_stays_until_birds_is_there_
     EXPECT_EQ(observed_.fdb.size(), 2U);
 }
 
+TEST_F(HandoverTest, a_node_without_its_ipip_address_yet_is_asked_at_its_vxlan_address_or_waited_for) {
+    settle(vxlan(kAlways));
+    const std::string before = "via 10.65.1.0 dev vxlan4 onlink";
+    Cluster cluster = ipip(kAlways);
+    Node& b = cluster.nodes[1];
+    b.ipip4.reset();
+    b.vxlan4 = A("10.65.1.0");
+    Node& c = cluster.nodes[2];
+    c.ipip4.reset();
+    c.vxlan4.reset();
+    bird_programs("10.65.1.0/26", kBirdToB);
+    bird_programs("10.65.2.0/26", kBirdToC);
+    const Stage asked = step(cluster);
+    EXPECT_THAT(asked.echoes, ElementsAre(Echo{Device::none, {}, A("198.51.100.13"), Mac{}},
+                                          Echo{Device::ipip, A("10.65.1.0"), A("192.0.2.12"), Mac{}}));
+    EXPECT_EQ(way("10.65.1.0/26"), before);
+    EXPECT_EQ(way("10.65.2.0/26"), "via 10.65.2.0 dev vxlan4 onlink");
+    accepted_.emplace(Device::ipip, A("192.0.2.12"));
+    accepted_.emplace(Device::none, A("198.51.100.13"));
+    step(cluster);
+    EXPECT_EQ(way("10.65.1.0/26"), "bird " + to_string(kBirdToB));
+    EXPECT_EQ(way("10.65.2.0/26"), "bird " + to_string(kBirdToC));
+}
+
+TEST_F(HandoverTest, blocks_are_announced_until_every_node_and_this_one_have_their_vteps) {
+    settle(ipip(kAlways));
+    bird_programs("10.65.1.0/26", kBirdToB);
+    bird_programs("10.65.2.0/26", kBirdToC);
+    accept_everything();
+    for (const std::size_t lacks : {0U, 1U, 2U}) {
+        Cluster cluster = vxlan(kAlways);
+        cluster.nodes[lacks].vxlan4.reset();
+        EXPECT_THAT(step(cluster).still_announced, SizeIs(1)) << lacks;
+    }
+    EXPECT_THAT(step(vxlan(kAlways)).still_announced, IsEmpty());
+}
+
 TEST_F(HandoverTest, between_two_of_birds_ways_weftds_route_bridges_the_gap) {
     settle(ipip(kAlways));
     bird_programs("10.65.1.0/26", kBirdToB);

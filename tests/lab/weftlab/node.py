@@ -77,6 +77,7 @@ class Node:
         self.kernel = kernel_module.Kernel(self.namespace)
         self.workloads = {}
         self.process = None
+        self.programs = {}  # others that run here until the node is removed: name -> process
         self.options = []  # further arguments of weftd
         self.environment = {}  # further variables of weftd
         self.statements = []  # further ones of its block in weft.conf
@@ -263,6 +264,9 @@ class Node:
             self.process.wait()
         if self.bird.process():
             self.bird.kill()
+        for program in self.programs.values():
+            program.kill()
+            program.wait()
         for workload in self.workloads.values():
             workload.remove()
         self.namespace.remove()

@@ -1,0 +1,245 @@
+"""etcd on a machine of its own in the underlay, in Calico's layout; and a proxy that misbehaves in front of it."""
+import ipaddress
+import json
+import selectors
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+from .lab import eventually
+
+POOL = {'kind': 'IPPool', 'apiVersion': 'projectcalico.org/v3', 'metadata': {'name': 'p'}}
+RESOURCES = '/calico/resources/v3/projectcalico.org'
+
+
+class Store:
+    """One member or several, all on one machine, each on a port of its own."""
+
+    def __init__(self, lab, members=1, options=()):
+        self.node = lab.node('store', subnet='one', number=20, blocks=[], workload=False)
+        self.options = options
+        self.names = [f'm{number}' for number in range(members)]
+        self.processes = self.node.programs
+        self.start()
+
+    def config(self, settings, urls=None):
+        """weft.conf's text, the same for all: in it there is no node, no pool and no block."""
+        endpoints = ' '.join(f'endpoint "{url}";' for url in urls or self.urls)
+        return f'{settings} handover {{ quiet 1 s; }}\nsource etcd {{ {endpoints} register yes; }}\n'
+
+    def serve(self, lab, names, settings, urls=None):
+        """Nodes that know no more than that, once they have registered and reach each other: each with a workload in the
+        block that it has got."""
+        nodes = [lab.node(name, blocks=[], workload=False) for name in names]
+        lab.start(self.config(settings, urls), nodes)
+        for node in nodes:
+            eventually(lambda: self.block(node.name), f'{node} has a block', 30)
+            node.blocks = [self.block(node.name)]
+            node.add_workload('w0', node.blocks[0][2])
+        lab.everybody_reaches_everybody(family=4, within=30)
+        return nodes
+
+    def url(self, name=None):
+        return f'http://{self.node.address()}:{2379 + 100 * self.names.index(name or self.names[0])}'
+
+    @property
+    def urls(self):
+        return [self.url(name) for name in self.names]
+
+    def _peer(self, name):
+        return f'http://127.0.0.1:{2380 + 100 * self.names.index(name)}'
+
+    def _data(self, name):
+        return f'{self.node.directory}/state/etcd-{name}'
+
+    def start(self, *names):
+        for name in names or self.names:
+            with open(self.node.log_file, 'a') as log:
+                self.processes[name] = self.node.popen(
+                    'etcd', '--name', name, '--data-dir', self._data(name),
+                    '--listen-client-urls', self.url(name), '--advertise-client-urls', self.url(name),
+                    '--listen-peer-urls', self._peer(name), '--initial-advertise-peer-urls', self._peer(name),
+                    '--initial-cluster', ','.join(f'{n}={self._peer(n)}' for n in self.names), *self.options,
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        eventually(lambda: self.ctl('endpoint', 'health').count('is healthy') == len(self.processes), 'etcd is there', 30)
+
+    def stop(self, *names, data=True):
+        """Killed; without its data where `data` is false."""
+        for name in names or self.names:
+            process = self.processes.pop(name)
+            process.kill()
+            process.wait()
+            if not data:
+                shutil.rmtree(self._data(name))
+
+    def freeze(self, frozen=True):
+        for process in self.processes.values():
+            process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    def ctl(self, *words, member=None):
+        urls = self.url(member) if member else ','.join(self.url(name) for name in self.processes)
+        process = self.node.run('env', 'ETCDCTL_API=3', 'etcdctl', '--endpoints', urls, *words, check=False)
+        return process.stdout + process.stderr
+
+    def status(self):
+        """Member's name -> what its status says."""
+        told = json.loads(self.node.run('env', 'ETCDCTL_API=3', 'etcdctl', '--endpoints', ','.join(self.urls), 'endpoint',
+                                        'status', '-w', 'json').stdout)
+        return {self.names[self.urls.index(each['Endpoint'])]: each['Status'] for each in told}
+
+    def leader(self):
+        for name, status in self.status().items():
+            if status['header']['member_id'] == status['leader']:
+                return name
+        return None
+
+    def revision(self):
+        return json.loads(self.ctl('get', 'x', '-w', 'json', member=self.names[0]))['header']['revision']
+
+    def put(self, key, value):
+        said = self.ctl('put', key, value if isinstance(value, str) else json.dumps(value))
+        assert said.strip() == 'OK', said
+
+    def put_large(self, key, size=900_000):
+        """A value of so many bytes; what etcd says."""
+        words = f"head -c {size} /dev/zero | tr '\\0' x | ETCDCTL_API=3 etcdctl --endpoints {self.url()} put {key} 2>&1"
+        return self.node.run('sh', '-c', words, check=False).stdout
+
+    def pool(self, **fields):
+        spec = {'cidr': '10.65.0.0/16', 'blockSize': 26, 'ipipMode': 'Never', 'vxlanMode': 'Never', **fields}
+        self.put(f'{RESOURCES}/ippools/p', {**POOL, 'spec': spec})
+
+    def stranger(self, number):
+        """A node that is in the store only, with a block; the block."""
+        name, block = f'stranger{number}', f'10.65.{200 + number}.0/26'
+        self.put(f'{RESOURCES}/nodes/{name}', {
+            'kind': 'Node', 'apiVersion': 'projectcalico.org/v3', 'metadata': {'name': name},
+            'spec': {'bgp': {'ipv4Address': f'192.0.2.{200 + number}/24'}, 'ipv4VXLANTunnelAddr': block[:-3]}})
+        self.put(f'/calico/ipam/v2/host/{name}/ipv4/block/{block.replace("/", "-")}', {'state': 'confirmed', 'deleted': False})
+        return block
+
+    def get(self, prefix):
+        """Key -> value, both as text."""
+        lines = self.ctl('get', '--prefix', prefix).splitlines()
+        return dict(zip(lines[::2], lines[1::2]))
+
+    def object(self, name):
+        return json.loads(self.get(f'{RESOURCES}/nodes/{name}')[f'{RESOURCES}/nodes/{name}'])
+
+    def spec(self, name):
+        return self.object(name)['spec']
+
+    def block(self, name):
+        """The node's block, by its affinity."""
+        key, = self.get(f'/calico/ipam/v2/host/{name}/ipv4/block/')
+        return ipaddress.ip_network(key.rsplit('/', 1)[1].replace('-', '/'))
+
+
+class Proxy(threading.Thread):
+    """Between the nodes and one port of the store: passes bytes on, late, in part, or not at all, and counts requests."""
+
+    def __init__(self, store, port=2378):
+        super().__init__(daemon=True)
+        self.store = store
+        self.url = f'http://{store.node.address()}:{port}'
+        self.requests = 0  # and watches; connections that were refused count too
+        self._mode, self._limit = 'pass', 0
+        self._listener = store.node.namespace.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind((str(store.node.address()), port))
+        self._listener.listen(100)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._late = []  # (when, socket, bytes)
+        self._passed = {}  # of the store's bytes, by the node's socket
+        self._cut = False
+        self._over = False
+        self.start()
+
+    def set(self, mode, limit=0):
+        """pass; delay: `limit` seconds each way; truncate, reset: after `limit` bytes from the store; refuse: no
+        connections, and those that there are end."""
+        self._passed = dict.fromkeys(self._passed, 0)
+        self._mode, self._limit = mode, limit
+        self._cut = mode == 'refuse'
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._over = True
+        self.join()
+
+    def run(self):
+        while not self._over:
+            if self._cut:
+                self._cut = False
+                self._close(*(k.fileobj for k in list(self._selector.get_map().values()) if k.fileobj is not self._listener))
+            for key, _ in self._selector.select(0.02):
+                if key.fileobj is self._listener:
+                    self._accept()
+                elif key.fileobj.fileno() >= 0:
+                    self._pass(key.fileobj, *key.data)
+            due, self._late = ([e for e in self._late if e[0] <= time.monotonic()],
+                               [e for e in self._late if e[0] > time.monotonic()])
+            for _, to, data in due:
+                self._send(to, data)
+        for key in list(self._selector.get_map().values()):
+            key.fileobj.close()
+
+    def _accept(self):
+        node, _ = self._listener.accept()
+        if self._mode == 'refuse':
+            self.requests += 1
+            return node.close()
+        store = self.store.node.namespace.socket()
+        try:
+            store.connect((str(self.store.node.address()), 2379))
+        except OSError:
+            self.requests += 1
+            store.close()
+            return node.close()
+        self._passed[node] = 0
+        self._selector.register(node, selectors.EVENT_READ, (store, True))
+        self._selector.register(store, selectors.EVENT_READ, (node, False))
+
+    def _close(self, *pair, reset=False):
+        for each in pair:
+            self._passed.pop(each, None)
+            if each.fileno() < 0:
+                continue
+            self._selector.unregister(each)
+            if reset:
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+            each.close()
+
+    def _pass(self, source, to, from_node):
+        try:
+            data = source.recv(65536)
+        except OSError:
+            data = b''
+        if not data or self._mode == 'refuse':
+            return self._close(source, to)
+        if from_node:
+            self.requests += data.count(b'POST /v3/')
+        elif self._mode in ('truncate', 'reset'):
+            data = data[:max(0, self._limit - self._passed[to])]
+            self._passed[to] += len(data)
+            self._send(to, data)
+            if self._passed[to] >= self._limit:
+                self._close(to, source, reset=self._mode == 'reset')
+            return None
+        if self._mode == 'delay':
+            return self._late.append((time.monotonic() + self._limit, to, data))
+        return self._send(to, data)
+
+    @staticmethod
+    def _send(to, data):
+        try:
+            to.sendall(data)
+        except OSError:
+            pass  # its other end notices
