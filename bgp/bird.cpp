@@ -41,8 +41,12 @@ constexpr std::chrono::seconds kRanWell{30};
 /// How often what BIRD gives up for good (a port in use) or cannot be checked is tried again.
 constexpr std::chrono::seconds kAgain{5};
 
-/// All that is left of weft in a BIRD that includes its file.
-constexpr std::string_view kNothing = "# BGP is switched off (calico_backend).\ndefine WEFT_GEN = \"off\";\n";
+/// All that is left of weft in a BIRD that includes its file. One that includes nothing else would refuse a
+/// configuration without any protocol, and go on with the routes that are to go.
+constexpr std::string_view kNothing =
+    "# BGP is switched off (calico_backend).\n"
+    "define WEFT_GEN = \"off\";\n"
+    "protocol device weft_device { scan time 10; }\n";
 constexpr const char* kNothingGeneration = "off";
 
 }  // namespace
@@ -185,10 +189,8 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
             }
             spdlog::warn("BIRD has ended{}{}", words.empty() ? "" : "; its last words: ", words);
         }
-        if (settings.spawn && Clock::now() < not_before) {
-            return later(std::chrono::ceil<std::chrono::milliseconds>(not_before - Clock::now()),
-                         [this] { attempt(); });
-        }
+        // What is to be started is checked anew: the program may be another one by now, or gone.
+        if (settings.spawn) checked.clear();
         hand_over();
     }
 
@@ -212,6 +214,10 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
     }
 
     void start() {
+        if (Clock::now() < not_before) {
+            return later(std::chrono::ceil<std::chrono::milliseconds>(not_before - Clock::now()),
+                         [this] { attempt(); });
+        }
         const bool recovery = surroundings.kernel_has_routes && surroundings.kernel_has_routes();
         const bool again = ran;
         if (const auto made = make_directory_of(settings.socket); !made) return fail(made.error().message);

@@ -12,7 +12,7 @@
 namespace weft {
 namespace {
 
-constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::seconds kProgramPatience{10};
 
 /// "BIRD version 2.0.12" -> "2.0.12"
 std::string version_in(const std::string& output) {
@@ -36,7 +36,7 @@ Verdict verdict_of(const std::string& program, const Result<Ended>& ended) {
 
 void check_config(boost::asio::io_context& io, const std::string& program, const std::string& file,
                   std::function<void(Verdict)> done) {
-    run_program(io, {program, "--version"}, kPatience,
+    run_program(io, {program, "--version"}, kProgramPatience,
                 [&io, program, file, done = std::move(done)](const Result<Ended>& ended) {
                     if (!ended) {
                         return done({Verdict::Kind::unable,
@@ -47,7 +47,7 @@ void check_config(boost::asio::io_context& io, const std::string& program, const
                     if (std::string why = why_not(version_in(ended->output)); !why.empty()) {
                         return done({Verdict::Kind::unable, fmt::format("{}: {}", program, why)});
                     }
-                    run_program(io, {program, "-p", "-c", file}, kPatience,
+                    run_program(io, {program, "-p", "-c", file}, kProgramPatience,
                                 [program, done](const Result<Ended>& parsed) { done(verdict_of(program, parsed)); });
                 });
 }

@@ -10,11 +10,11 @@ namespace weft {
 namespace {
 
 /// BIRD answers between two events of its own, of which reading a large configuration is the longest.
-constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::seconds kReplyPatience{10};
 constexpr int kEvaluated = 23;
 
 void ask(BirdControl& control, std::string command, std::function<void(BirdReply)> done) {
-    control.command(std::move(command), kPatience, [done = std::move(done)](Result<BirdReply> reply) {
+    control.command(std::move(command), kReplyPatience, [done = std::move(done)](Result<BirdReply> reply) {
         if (reply) done(*std::move(reply));
     });
 }

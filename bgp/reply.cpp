@@ -59,6 +59,14 @@ std::string_view trimmed(std::string_view text) {
     return text.substr(begin, text.find_last_not_of(" \t\r") + 1 - begin);
 }
 
+/// Without the columns that BIRD pads for: "Active        Socket: Connection refused".
+std::string without_padding(std::string_view text) {
+    std::string words(trimmed(text));
+    const auto both_blank = [](char a, char b) { return a == ' ' && b == ' '; };
+    words.erase(std::unique(words.begin(), words.end(), both_blank), words.end());
+    return words;
+}
+
 /// Takes the first word off `text`.
 std::string take_word(std::string_view& text) {
     text = trimmed(text);
@@ -175,7 +183,7 @@ std::vector<Session> sessions_of(const BirdReply& reply, const std::map<std::str
             clock.find(':') != std::string::npos) {
             rest = after;
         }
-        session.info = trimmed(rest);
+        session.info = without_padding(rest);
         session.established = session.info.starts_with("Established");
         session.peer = peer_of(session.protocol);
         if (session.peer.empty() || session.state.empty()) continue;

@@ -24,7 +24,7 @@ struct Session {
     std::string peer;      ///< the neighbour's address
     std::string node;      ///< the node that has it; empty: not one of ours
     std::string state;     ///< up, start, down, ...
-    std::string info;      ///< BGP state and, if any, the reason: "Established", "Active  Socket: Connection refused"
+    std::string info;      ///< BGP state and, if any, the reason: "Established", "Active Socket: Connection refused"
     std::chrono::system_clock::time_point since{};
     bool established = false;
     bool operator==(const Session&) const = default;

@@ -19,11 +19,6 @@ std::string path_form(const Prefix& cidr) {
     return fmt::format("{}-{}", to_string(cidr.address), cidr.length);
 }
 
-std::string text_at(const json& object, const char* name) {
-    const auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string{};
-}
-
 /// `address` and `number` added up.
 Address plus(Address address, std::size_t number) {
     std::size_t at = address.size();

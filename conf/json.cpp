@@ -81,6 +81,12 @@ Result<nlohmann::json> parse_json(std::string_view text) {
     }
 }
 
+std::string text_at(const nlohmann::json& object, const char* name) {
+    if (!object.is_object()) return {};
+    const auto found = object.find(name);
+    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string{};
+}
+
 Fields::Fields(const nlohmann::json& object, std::string path, std::vector<FieldTrouble>& errors)
     : object_(&object), path_(std::move(path)), errors_(&errors) {
     if (object_->is_object()) return;

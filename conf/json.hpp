@@ -18,6 +18,9 @@ namespace weft {
 Result<nlohmann::json> parse_json(std::string_view text);
 inline constexpr std::size_t kDeepestJson = 64;
 
+/// An object's string of this name; empty: it has none, or `object` is none.
+std::string text_at(const nlohmann::json& object, const char* name);
+
 /// For a terminal and a log: what a value is, cut short after so many bytes, without control characters and what is no
 /// UTF-8.
 std::string shown(std::string_view value, std::size_t most = 60);

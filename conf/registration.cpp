@@ -54,12 +54,6 @@ struct OwnBlock {
     BlockDocument document;
 };
 
-std::string text_at(const json& object, const char* name) {
-    if (!object.is_object()) return {};
-    const auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string{};
-}
-
 std::string stored(const json& spec, const TunnelKind& kind) {
     if (kind.field[1] == nullptr) return text_at(spec, kind.field[0]);
     const auto inner = spec.is_object() ? spec.find(kind.field[0]) : spec.end();

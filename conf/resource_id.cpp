@@ -34,12 +34,6 @@ constexpr std::array<KindName, 10> kKinds{
      {ResourceKind::installation, "Installation", ""},
      {ResourceKind::calico_config, "ConfigMap", ""}}};
 
-std::string text_at(const json& object, const char* name) {
-    if (!object.is_object()) return {};
-    const auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 /// Whether an object of this API group and kind is one of ours: a Deployment's ConfigMap is not.
 bool is_ours(std::string_view api, ResourceKind kind, std::string_view name) {
     const bool calico = api == "projectcalico.org/v3" || api == "crd.projectcalico.org/v1";

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "daemon/kernel_needs.hpp"
 #include "daemon/logging.hpp"
 #include "daemon/show.hpp"
 #include "daemon/supervisor.hpp"
@@ -91,6 +92,17 @@ Result<Controller::Running> Controller::load(const std::string& file) const {
                                         .origin = {.kind = Origin::Kind::command_line, .place = {}, .variable = {}}};
     }
     return Running{.file = file, .config = std::move(loaded.config), .warnings = std::move(loaded.diagnostics)};
+}
+
+Result<Done> Controller::fits_kernel(const Config& next) const {
+    Config config = next;
+    const auto cluster = follower_.preview(config);
+    if (!cluster) return Done{};  // what a source says later cannot be refused now
+    for (const KernelNeed& need : new_kernel_needs(kernel_needs(state_.cluster, state_.backend()),
+                                                   kernel_needs(*cluster, config.backend.value))) {
+        if (!kernel_.can_make(need.kind)) return Error{missing_text(need)};
+    }
+    return Done{};
 }
 
 Result<Done> Controller::start() {
@@ -210,8 +222,11 @@ Result<Done> Controller::configure(const std::optional<std::string>& file,
     const std::string path = file.value_or(state_.config_file);
     Running before{.file = state_.config_file, .config = state_.config, .warnings = state_.config_warnings};
     auto next = load(path);
-    if (next) state_.source.configuration.clear();
-    Result<Done> result = next ? adopt(*std::move(next)) : Result<Done>(next.error());
+    Result<Done> result = next ? fits_kernel(next->config) : Result<Done>(next.error());
+    if (result) {
+        state_.source.configuration.clear();
+        result = adopt(*std::move(next));
+    }
     notify_ready();
     if (!result) {
         ++state_.counters.reloads_failed;
@@ -260,6 +275,9 @@ Result<Done> Controller::undo() {
 Result<Preview> Controller::preview(const std::optional<std::string>& file) {
     auto next = load(file.value_or(state_.config_file));
     if (!next) return next.error();
+    if (state_.config_loaded) {
+        if (const auto fits = fits_kernel(next->config); !fits) return fits.error();
+    }
     const auto previewed = follower_.preview(next->config);
     if (!previewed) return previewed.error();
     const Cluster& cluster = *previewed;
@@ -270,10 +288,11 @@ Result<Preview> Controller::preview(const std::optional<std::string>& file) {
     if (!observed) return observed.error();
     // What is watched are the running configuration's objects, not those that were only looked at.
     if (state_.config_loaded && scope != this->scope()) observed_stale_ = !observe();
-    const Plan wanted = plan({.cluster = cluster,
-                              .host = *host,
-                              .node = next->config.hostname.value,
-                              .backend = next->config.backend.value});
+    Plan wanted = plan({.cluster = cluster,
+                        .host = *host,
+                        .node = next->config.hostname.value,
+                        .backend = next->config.backend.value});
+    keep_interim_names(wanted.desired, *observed, host->renames_live());
     return Preview{.kernel = difference(wanted.desired, *observed), .bird = bird_difference(next->config, cluster)};
 }
 

@@ -67,6 +67,8 @@ class Controller final : public Actions {
     };
 
     Result<Running> load(const std::string& file) const;
+    /// Refuses what the running configuration does not need of the kernel, `next` does, and the kernel lacks.
+    Result<Done> fits_kernel(const Config& next) const;
     /// The last good configuration, where the file is broken at the start.
     Result<Running> last_good(const Error& broken);
     void recall(const std::string& state_directory);

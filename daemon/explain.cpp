@@ -321,8 +321,10 @@ class Explainer {
                  fmt::format("{} {} {}{}", session.peer, session.state, session.info,
                              since == "-" ? "" : ", since " + since));
             if (session.established) continue;
-            problem("the BGP session with node {} ({}) is not established: {} {}", node.name, session.peer,
-                    session.state, session.info);
+            problem(
+                "the BGP session with node {} ({}) is not established: {} {}; look whether BIRD runs there (`weftctl "
+                "show bgp`), and whether TCP port {} gets through",
+                node.name, session.peer, session.state, session.info, state_.config.bgp_port.value);
         }
         return up || !any;
     }

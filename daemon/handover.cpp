@@ -14,8 +14,6 @@ namespace {
 
 constexpr std::chrono::milliseconds kFirstLook{100};
 constexpr std::chrono::milliseconds kLastLook{1'000};
-/// The first kernel that renames a device that is up.
-constexpr KernelVersion kLiveRename{.major = 6, .minor = 2, .patch = 0};
 
 EchoSource source_of(const State& state) {
     EchoSource source;
@@ -32,6 +30,11 @@ EchoSource source_of(const State& state) {
     source.vni = state.cluster.vxlan.vni;
     source.port = state.cluster.vxlan.port;
     return source;
+}
+
+/// One that has just been started with recovery holds routes that the one before it left.
+bool vouches(const BgpStatus& bird) {
+    return bird.bird == BirdState::running && bird.config_accepted && !bird.graceful_restart;
 }
 
 /// What an answer tells: a node that takes IPIP takes it to whichever of its addresses, also to one it gets later.
@@ -110,7 +113,8 @@ Desired Handover::stage(State& state, const Desired& target) {
                                .turning = turning_,
                                .accepts = accepted,
                                .drained = drained_,
-                               .live_rename = state.host.kernel >= kLiveRename});
+                               .live_rename = state.host.renames_live(),
+                               .bird_vouches = vouches(state.bgp)});
     const auto asking = prober_.want(source_of(state), stage.echoes);
     const std::string trouble = asking ? "" : asking.error().message;
     if (trouble != std::exchange(cannot_ask_, trouble) && !trouble.empty()) spdlog::error("{}", trouble);

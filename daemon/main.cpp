@@ -19,6 +19,7 @@
 #include "daemon/controller.hpp"
 #include "daemon/doctor.hpp"
 #include "daemon/health.hpp"
+#include "daemon/last_known.hpp"
 #include "daemon/supervisor.hpp"
 #include "tunnel/netlink_kernel.hpp"
 
@@ -68,15 +69,26 @@ bool end_bird(const Config& config) {
     return false;
 }
 
+/// The cluster that this node ran: of a source beside the file as it was last known, so that BIRD's routes in its pools
+/// are found as well.
+Cluster cluster_that_ran(Config config) {
+    if (std::holds_alternative<StaticSource>(config.source.value)) return cluster_of(config);
+    const auto known = read_last_known(config.state_directory.value);
+    if (!known || !*known || (*known)->is_static()) return cluster_of(config);
+    apply_settings(config, (*known)->settings);
+    return combine(config, (*known)->cluster);
+}
+
 int purge(const CommandLine& line, Kernel& kernel) {
     const Loaded loaded = load_config(line.config_file, process_environment());
     if (!loaded.ok()) return check(line);
-    const Scope scope = scope_of(loaded.config, cluster_of(loaded.config));
+    const Cluster cluster = cluster_that_ran(loaded.config);
+    const Scope scope = scope_of(loaded.config, cluster);
     const auto observed = kernel.observe(scope);
     if (!observed) return fail(observed.error().message);
     const bool ended = end_bird(loaded.config);
     std::vector<Change> changes = difference(Desired{}, *observed);
-    const auto birds = removal_of_birds_routes(kernel, cluster_of(loaded.config).pools);
+    const auto birds = removal_of_birds_routes(kernel, cluster.pools);
     if (!birds) return fail(birds.error().message);
     changes.insert(changes.end(), birds->begin(), birds->end());
     const std::vector<Failure> failures = kernel.apply(scope, changes);
@@ -153,6 +165,8 @@ int run(const CommandLine& line) {
     if (line.purge) return purge(line, **kernel);
 
     boost::asio::io_context io(1);
+    // From here on a reload that is asked for early is made as soon as the start is through; it does not end weftd.
+    boost::asio::signal_set hang_up(io, SIGHUP);
     Controller controller(
         io,
         {.config_file = line.config_file, .control_socket = line.control_socket, .environment = process_environment()},
@@ -180,7 +194,6 @@ int run(const CommandLine& line) {
         controller.stop();
         io.stop();
     });
-    boost::asio::signal_set hang_up(io, SIGHUP);
     std::function<void()> await_hang_up = [&] {
         hang_up.async_wait([&](const boost::system::error_code& cancelled, int) {
             if (cancelled) return;

@@ -21,7 +21,7 @@ namespace {
 using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
-using Labels = std::vector<ClientMetric::Label>;
+using MetricLabels = std::vector<ClientMetric::Label>;
 
 double seconds(std::chrono::system_clock::time_point at) {
     return std::chrono::duration<double>(at.time_since_epoch()).count();
@@ -31,7 +31,7 @@ class Families {
   public:
     void gauge(std::string name, std::string help) { begin(std::move(name), std::move(help), MetricType::Gauge); }
     void counter(std::string name, std::string help) { begin(std::move(name), std::move(help), MetricType::Counter); }
-    void add(double value, Labels labels = {}) {
+    void add(double value, MetricLabels labels = {}) {
         ClientMetric metric;
         metric.label = std::move(labels);
         (families_.back().type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;

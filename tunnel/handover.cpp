@@ -52,7 +52,7 @@ class Staging {
         routes_for_bird();
         announcements();
         devices();
-        names();
+        keep_interim_names(result_.desired, input_.observed, input_.live_rename);
         if (!std::ranges::is_sorted(result_.desired.routes)) std::ranges::sort(result_.desired.routes);
         std::ranges::sort(result_.echoes);
         result_.echoes.erase(std::unique(result_.echoes.begin(), result_.echoes.end()), result_.echoes.end());
@@ -171,6 +171,7 @@ class Staging {
             pool.ipip != Encapsulate::never && node.address4 && self_->address4 &&
             (pool.ipip == Encapsulate::always || !self_->address4->network().contains(node.address4->address));
         const bool there = birds != nullptr && (birds->via.device == Device::ipip) == ipip;
+        if (!input_.bird_vouches) return accepts({Device::none, destination.address, {}, {}});
         // One that BIRD knows no way to yet goes on being reached as it was, however long that takes.
         if (birds == nullptr) {
             accepts({Device::none, destination.address, {}, {}});
@@ -252,26 +253,6 @@ class Staging {
         if (!used) result_.idle.push_back(role);
     }
 
-    /// A device with an interim name keeps it until it can get its own without being set down.
-    void names() {
-        for (VxlanDevice& want : result_.desired.vxlan) {
-            const auto have = std::ranges::find_if(input_.observed.vxlan, [&](const ObservedVxlan& at) {
-                return at.device.role == want.role && at.device.name != want.name;
-            });
-            if (have == input_.observed.vxlan.end()) continue;
-            const bool taken = std::ranges::any_of(
-                input_.observed.vxlan, [&](const ObservedVxlan& at) { return at.device.name == want.name; });
-            if (!taken && (input_.live_rename || !have->device.up)) continue;
-            for (Sysctl& setting : result_.desired.sysctls) {
-                const std::string wanted = "/" + want.name + "/";
-                const auto at = setting.path.find(wanted);
-                if (at != std::string::npos) setting.path.replace(at, wanted.size(), "/" + have->device.name + "/");
-            }
-            want.name = have->device.name;
-        }
-        std::ranges::sort(result_.desired.sysctls);
-    }
-
     const StageInput& input_;
     const Node* self_;
     Stage result_;
@@ -285,6 +266,25 @@ std::string to_string(const Echo& echo) {
     }
     if (echo.through == Device::none) return fmt::format("BIRD's route to the block at {}", to_string(echo.tunnel));
     return fmt::format("{} through {}", to_string(echo.underlay), to_string(echo.through));
+}
+
+void keep_interim_names(Desired& desired, const Observed& observed, bool live_rename) {
+    for (VxlanDevice& want : desired.vxlan) {
+        const auto have = std::ranges::find_if(observed.vxlan, [&](const ObservedVxlan& at) {
+            return at.device.role == want.role && at.device.name != want.name;
+        });
+        if (have == observed.vxlan.end()) continue;
+        const bool taken =
+            std::ranges::any_of(observed.vxlan, [&](const ObservedVxlan& at) { return at.device.name == want.name; });
+        if (!taken && (live_rename || !have->device.up)) continue;
+        for (Sysctl& setting : desired.sysctls) {
+            const std::string wanted = "/" + want.name + "/";
+            const auto at = setting.path.find(wanted);
+            if (at != std::string::npos) setting.path.replace(at, wanted.size(), "/" + have->device.name + "/");
+        }
+        want.name = have->device.name;
+    }
+    std::ranges::sort(desired.sysctls);
 }
 
 Stage stage(const StageInput& input) {

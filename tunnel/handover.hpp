@@ -16,7 +16,8 @@
 //   announcing this node's blocks until all nodes have answered through VXLAN (`still_announced`): those that have not
 //   read the change yet have no other way to learn of them.
 // - VXLAN or plain of weft's -> BIRD's: weftd's route stays until BIRD's stands beside it, leads where the pool says,
-//   and (IPIP) the node has answered; then weftd's is removed and the packets fall through to BIRD's.
+//   and (IPIP) the node has answered; then weftd's is removed and the packets fall through to BIRD's. A route that an
+//   earlier BIRD left behind does not count: the next one may drop it before it learns it again (`bird_vouches`).
 // - BIRD's -> BIRD's (IPIP, cross subnet, never): BIRD changes a kernel route by deleting and adding it. Over that gap,
 //   and until the node has answered through IPIP, weftd's route repeats what BIRD's was before the change.
 // - Another VNI or port: the kernel cannot change a device's, so a second device is made beside the first (role vxlan4;
@@ -65,6 +66,9 @@ struct StageInput {
     /// Devices that nothing has come in through for long enough.
     const std::vector<Device>& drained;
     bool live_rename = false;  ///< the kernel renames a device that is up (6.2)
+    /// BIRD stands behind its routes: it runs, with the configuration that is wanted, and has all it is to learn. Else
+    /// they are an earlier BIRD's, and go when recovery ends before that node's session is back.
+    bool bird_vouches = true;
 };
 
 struct Stage {
@@ -79,6 +83,9 @@ struct Stage {
 };
 
 Stage stage(const StageInput& input);
+
+/// A device with an interim name keeps it until it can get its own without being set down.
+void keep_interim_names(Desired& desired, const Observed& observed, bool live_rename);
 
 /// The pools of `now` whose packets travelled another way in `before`; new ones are none of them.
 std::vector<Prefix> turned_pools(const Cluster& before, const Cluster& now);

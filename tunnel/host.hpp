@@ -72,6 +72,8 @@ struct Host {
     std::optional<Underlay> underlay6;
 
     bool operator==(const Host&) const = default;
+    /// The kernel renames a link that is up.
+    bool renames_live() const { return kernel >= KernelVersion{.major = 6, .minor = 2, .patch = 0}; }
     const Link* link(std::uint32_t index) const;
     const Link* link(std::string_view name) const;
     const std::optional<Underlay>& underlay(Family family) const {

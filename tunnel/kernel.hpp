@@ -56,6 +56,8 @@ class Kernel {
 
     /// Links, addresses, capabilities. Capabilities are probed once, at construction.
     virtual Result<Host> host(const Scope& scope) = 0;
+    /// Whether devices of this kind ("vxlan", "ipip") can be made. Probed now: the kernel loads the module if it can.
+    virtual bool can_make(std::string_view kind) = 0;
     /// A full dump of everything that is ours. O(objects); retried by itself when the kernel says it was interrupted.
     virtual Result<Observed> observe(const Scope& scope) = 0;
     /// Carries out the changes in order, in as few system calls as can be; a failed one does not stop the rest.

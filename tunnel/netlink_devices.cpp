@@ -337,15 +337,15 @@ DeviceOutcome remove(Socket& socket, const IpipDevice& device) {
     return steps.end(true);
 }
 
-bool probe_vxlan(Socket& socket) {
+bool probe(Socket& socket, std::string_view kind) {
     Writer request;
     begin_link(request, socket, NLM_F_CREATE | NLM_F_EXCL, 0);
-    request.put_text(IFLA_IFNAME, "weft-probe");
+    request.put_text(IFLA_IFNAME, "weft/probe");
     const std::size_t info = request.open(IFLA_LINKINFO);
-    request.put_text(IFLA_INFO_KIND, "vxlan");
+    request.put_text(IFLA_INFO_KIND, kind);
     request.close(info);
     request.end();
-    // vxlan_validate: "Required attributes not provided", EINVAL; without the kind EOPNOTSUPP.
+    // dev_valid_name: EINVAL; of an unknown kind, which is looked up before, EOPNOTSUPP.
     return socket.request(request).error != EOPNOTSUPP;
 }
 

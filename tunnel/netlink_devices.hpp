@@ -40,8 +40,8 @@ DeviceOutcome remove(Socket& socket, const VxlanDevice& device);
 /// Takes off what weft put on: host addresses and the alias.
 DeviceOutcome remove(Socket& socket, const IpipDevice& device);
 
-/// Whether this kernel can make vxlan devices: asked with a request that is incomplete, so that none is made.
-bool probe_vxlan(Socket& socket);
+/// Whether this kernel can make devices of this kind: asked with a name that no device can have, so that none is made.
+bool probe(Socket& socket, std::string_view kind);
 
 inline constexpr std::string_view kAliasPrefix = "weft:";
 inline constexpr std::string_view kIpipAlias = "weft:ipip";

@@ -47,8 +47,15 @@ Result<std::unique_ptr<NetlinkKernel>> NetlinkKernel::open(Options options) {
     state->can.nexthop_objects =
         options.nexthop_objects && netlink::dump_nexthops(state->requests, nexthops).error != EOPNOTSUPP;
     state->can.ipv6 = access("/proc/sys/net/ipv6", F_OK) == 0;
-    state->can.vxlan = netlink::probe_vxlan(state->requests);
+    state->can.vxlan = netlink::probe(state->requests, "vxlan");
     return std::unique_ptr<NetlinkKernel>(new NetlinkKernel(std::move(state)));
+}
+
+bool NetlinkKernel::can_make(std::string_view kind) {
+    const bool can = netlink::probe(state_->requests, kind);
+    if (kind == "vxlan") state_->can.vxlan = can;
+    if (kind == "ipip") state_->can.ipip = can;
+    return can;
 }
 
 Result<Host> NetlinkKernel::host(const Scope& scope) {

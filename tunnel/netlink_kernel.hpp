@@ -24,6 +24,7 @@ class NetlinkKernel final : public Kernel {
     NetlinkKernel& operator=(const NetlinkKernel&) = delete;
 
     Result<Host> host(const Scope& scope) override;
+    bool can_make(std::string_view kind) override;
     Result<Observed> observe(const Scope& scope) override;
     /// Without CAP_NET_ADMIN nothing can be changed: it stops at the first refusal and returns that alone.
     std::vector<Failure> apply(const Scope& scope, std::span<const Change> changes) override;

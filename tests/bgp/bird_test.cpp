@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <utility>
 
 #include "bgp/config_file.hpp"
 #include "bgp/process.hpp"
@@ -162,6 +163,33 @@ TEST_F(RealBirdTest, moves_to_another_socket_without_a_second_one) {
     EXPECT_FALSE(runs_with(first, socket()));
     bird_->unwanted(moved, Goodbye::quiet);
     EXPECT_TRUE(eventually([&] { return status().bird == BirdState::off; }));
+}
+
+TEST_F(RealBirdTest, of_somebody_else_whose_only_configuration_is_wefts_goes_on_with_an_empty_one) {
+    const std::string own = directory_ / "own.conf";
+    std::ofstream(own) << "include \"" << BirdFiles(state()).live() << "\";\n";
+    bird_->want(attached(kRealBird), config_of("one"));
+    ASSERT_TRUE(eventually([&] { return BirdFiles(state()).has_live(); }));
+    const auto started = start_detached({kRealBird, "-f", "-c", own, "-s", socket(), "-P", BirdFiles(state()).pid()},
+                                        BirdFiles(state()).log());
+    ASSERT_TRUE(started);
+    ASSERT_TRUE(accepted()) << status().reason << status().config_error;
+    bird_->unwanted(attached(kRealBird), Goodbye::quiet);
+    ASSERT_TRUE(eventually([&] { return status().bird == BirdState::off; })) << status().reason;
+    EXPECT_TRUE(runs_with(*started, socket()));
+    bird_->want(attached(kRealBird), config_of("two"));
+    EXPECT_TRUE(accepted()) << status().reason << status().config_error;
+    EXPECT_EQ(process(), *started);
+}
+
+TEST_F(BirdTest, is_checked_again_before_it_is_started_again) {
+    const std::string path = program("[ \"$1\" = -f ] && exit 1");
+    bird_->want(settings(path), config_of("one"));
+    ASSERT_TRUE(eventually([&] { return status().reason.find("ended as soon as") != std::string::npos; }));
+    program("echo 'BIRD version 1.6.8'; exit 1");
+    ASSERT_TRUE(eventually([&] { return status().reason.find("BIRD 1.6.8 will not do") != std::string::npos; }));
+    unlink(path.c_str());
+    EXPECT_TRUE(eventually([&] { return status().reason.find("install bird2") != std::string::npos; }));
 }
 
 TEST_F(BirdTest, recovery_is_asked_for_only_where_there_are_routes_to_recover) {
@@ -355,6 +383,56 @@ TEST_F(BirdTest, that_talks_nonsense_is_named_while_the_loop_goes_on) {
         EXPECT_EQ(process(), 0) << bad.name << ": a second BIRD was started";
         bird_.reset();
     }
+}
+
+TEST_F(BirdTest, that_answers_slowly_but_in_time_is_waited_for) {
+    std::string live;
+    FakeBird::Script script = running(live, "one", BirdFiles(state()).live());
+    script.delay = [] { return 300ms; };
+    const FakeBird fake(io_, socket(), std::move(script));
+    const Responsiveness loop(io_);
+    bird_->want(settings(program("")), config_of("one"));
+    ASSERT_TRUE(accepted()) << status().reason;
+    EXPECT_EQ(status().reason, "");
+    EXPECT_LT(loop.longest(), 2s);
+    EXPECT_EQ(std::ranges::count_if(fake.commands(), [](const auto& said) { return said.starts_with("configure \""); }),
+              1);
+}
+
+TEST_F(BirdTest, whose_answer_comes_too_late_is_told_so_and_the_answer_is_taken_for_no_other) {
+    std::string live = "one";
+    FakeBird::Script script = running(live, "one", "x");
+    bool late = true;
+    script.delay = [&late] { return std::chrono::milliseconds(std::exchange(late, false) ? 11'000 : 0); };
+    const FakeBird fake(io_, socket(), std::move(script));
+    const Responsiveness loop(io_);
+    bird_->want(settings(program("")), config_of("one"));
+    ASSERT_TRUE(eventually([&] { return status().bird == BirdState::failed; }));
+    EXPECT_THAT(status().reason, HasSubstr("BIRD does not answer"));
+    EXPECT_TRUE(status().sessions.empty());
+    ASSERT_TRUE(accepted()) << status().reason;
+    EXPECT_EQ(status().reason, "");
+    EXPECT_LT(loop.longest(), 2s);
+    EXPECT_EQ(process(), 0) << "a second BIRD was started";
+}
+
+TEST_F(BirdTest, that_stops_answering_loses_its_sessions_until_it_answers_again) {
+    std::string live = "one";
+    FakeBird::Script script = running(live, "one", "x", "1002-Mesh_192_0_2_12 BGP --- up 1795381899 Established\n");
+    bool stuck = false;
+    script.delay = [&stuck] { return std::chrono::milliseconds(stuck ? 60'000 : 0); };
+    const FakeBird fake(io_, socket(), std::move(script));
+    bird_->want(settings(program("")), config_of("one"));
+    ASSERT_TRUE(eventually([&] { return status().sessions.size() == 1; }));
+    stuck = true;
+    ASSERT_TRUE(eventually([&] { return !status().reason.empty(); }, 30s));
+    EXPECT_THAT(status().reason, HasSubstr("BIRD does not answer"));
+    EXPECT_NE(status().bird, BirdState::running);
+    EXPECT_TRUE(status().sessions.empty());
+    stuck = false;
+    ASSERT_TRUE(eventually([&] { return status().sessions.size() == 1; }, 30s));
+    EXPECT_EQ(status().bird, BirdState::running);
+    EXPECT_EQ(status().reason, "");
 }
 
 }  // namespace

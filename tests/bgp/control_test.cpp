@@ -146,7 +146,7 @@ TEST_F(ControlTest, ALateAnswerEndsTheConnectionAndWhatWasQueued) {
     EXPECT_FALSE(control_.connected());
 }
 
-struct Bad {
+struct BadPeer {
     const char* name;
     FakeBird::Script script;
     const char* why;
@@ -157,7 +157,7 @@ TEST_F(ControlTest, BadAnswersEndTheConnectionAndTheNextOneIsFresh) {
     const auto says = [](const std::string& text) { return [text](const std::string&) { return text; }; };
     std::string many;
     for (int i = 0; i < 1000; ++i) many += "1007-x\n";
-    const std::vector<Bad> all{
+    const std::vector<BadPeer> all{
         {"truncated", {.answer = says("1000-one\n two"), .hang_up = true}, "closed the connection"},
         {"truncated and silent", {.answer = says("1000-one\n two")}, "does not answer", 300ms},
         {"binary", {.answer = says(std::string("\0\1\2\xff\n", 5))}, "no reply of BIRD's"},
@@ -168,7 +168,7 @@ TEST_F(ControlTest, BadAnswersEndTheConnectionAndTheNextOneIsFresh) {
         {"a reply and a half", {.answer = says("0000 \n0000")}, "more than it was asked for"},
         {"nothing, and gone", {.answer = says("\n"), .hang_up = true}, "no reply of BIRD's"},
     };
-    for (const Bad& bad : all) {
+    for (const BadPeer& bad : all) {
         SCOPED_TRACE(bad.name);
         lost_.clear();
         {

@@ -5,6 +5,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/read_until.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 
 #include <cstdlib>
@@ -45,6 +46,8 @@ struct FakeBird::Implementation : std::enable_shared_from_this<FakeBird::Impleme
             if (failure) return;
             self->socket = std::move(taken);
             self->input.clear();
+            self->output.clear();
+            ++self->connection;
             self->write(self->script.greeting);
             self->read();
             self->accept();
@@ -58,9 +61,17 @@ struct FakeBird::Implementation : std::enable_shared_from_this<FakeBird::Impleme
                                    const std::string line = self->input.substr(0, size - 1);
                                    self->input.erase(0, size);
                                    self->commands.push_back(line);
-                                   if (self->script.answer) self->write(self->script.answer(line));
+                                   if (self->script.answer) self->reply(self->script.answer(line));
                                    self->read();
                                });
+    }
+
+    void reply(const std::string& text) {
+        if (!script.delay) return write(text);
+        const auto timer = std::make_shared<asio::steady_timer>(socket.get_executor(), script.delay());
+        timer->async_wait([self = shared_from_this(), timer, text, asked = connection](const error_code&) {
+            if (asked == self->connection && self->socket.is_open()) self->write(text);
+        });
     }
 
     void write(const std::string& text) {
@@ -92,6 +103,7 @@ struct FakeBird::Implementation : std::enable_shared_from_this<FakeBird::Impleme
     std::string output;
     std::vector<std::string> commands;
     bool writing = false;
+    unsigned connection = 0;
 };
 
 FakeBird::FakeBird(asio::io_context& io, const std::string& path, Script script)

@@ -39,6 +39,8 @@ class FakeBird {
         std::size_t portion = 1 << 20;                                  ///< bytes written at a time
         bool endless = false;                                           ///< an answer is written again and again
         bool hang_up = false;                                           ///< after an answer
+        std::function<std::chrono::milliseconds()> delay =
+            nullptr;  ///< of the next answer, on its connection; unset: none
     };
 
     FakeBird(boost::asio::io_context& io, const std::string& path, Script script);

@@ -140,7 +140,7 @@ TEST(BirdSessions, AreReadFromTheTableOfBird2) {
     EXPECT_TRUE(sessions[1].established);
     EXPECT_EQ(sessions[1].since, std::chrono::system_clock::time_point(std::chrono::seconds(1795381900)));
     EXPECT_FALSE(sessions[2].established);
-    EXPECT_EQ(sessions[2].info, "Active        Socket: Connection refused");
+    EXPECT_EQ(sessions[2].info, "Active Socket: Connection refused");
     EXPECT_EQ(sessions[2].node, "");
 }
 

@@ -17,13 +17,13 @@ using testing::Field;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-struct Said {
+struct Typed {
     const char* line;
     const char* full;
 };
 
 TEST(Commands, are_understood_in_full_and_cut_short) {
-    for (const Said& said : std::initializer_list<Said>{
+    for (const Typed& said : std::initializer_list<Typed>{
              {"show status", "show status"},
              {"sh st", "show status"},
              {"  sho\tprotocols   all ", "show protocols"},
@@ -47,7 +47,7 @@ TEST(Commands, are_understood_in_full_and_cut_short) {
 }
 
 TEST(Commands, that_are_wrong_are_answered_with_what_may_stand_there) {
-    for (const Said& wrong : std::initializer_list<Said>{
+    for (const Typed& wrong : std::initializer_list<Typed>{
              {"", "incomplete command"},
              {"show", "incomplete command: expected status | nodes"},
              {"show p", "'p' is ambiguous: pools, protocols"},

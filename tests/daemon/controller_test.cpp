@@ -128,6 +128,32 @@ TEST_F(ControllerTest, keeps_the_running_state_when_a_reload_fails) {
     EXPECT_EQ(controller_.state().counters.reloads_failed, 1U);
 }
 
+TEST_F(ControllerTest, refuses_a_file_that_needs_what_the_kernel_lacks) {
+    ASSERT_TRUE(controller_.start());
+    const std::size_t before = kernel_.applied;
+    kernel_.lacks = "ipip";
+    write(std::string("pool 10.66.0.0/16 { ipip always; }\n") + kTwoNodes);
+    // Under calico_backend vxlan nothing makes an IPIP device.
+    ASSERT_TRUE(controller_.configure({}, {}));
+    std::string text = std::string("pool 10.66.0.0/16 { ipip always; }\n") + kTwoNodes;
+    text.replace(text.find("calico_backend vxlan"), 20, "calico_backend bird");
+    write(text);
+    for (const std::string& message :
+         {controller_.configure({}, {}).error().message, controller_.preview({}).error().message}) {
+        EXPECT_THAT(message, HasSubstr("no ipip module, which pool 10.66.0.0/16 needs"));
+    }
+    EXPECT_EQ(kernel_.applied, before);
+    EXPECT_EQ(controller_.state().backend(), Backend::vxlan);
+    EXPECT_EQ(controller_.state().counters.reloads_failed, 1U);
+}
+
+TEST_F(ControllerTest, goes_on_with_a_file_whose_needs_are_no_new_ones) {
+    ASSERT_TRUE(controller_.start());
+    kernel_.lacks = "vxlan";
+    write(std::string(kTwoNodes) + kThirdNode);
+    EXPECT_TRUE(controller_.configure({}, {}));
+}
+
 TEST_F(ControllerTest, repairs_what_somebody_else_removed_and_counts_it) {
     ASSERT_TRUE(controller_.start());
     kernel_.meddle([](Observed& observed) { observed.routes.clear(); }, "route 10.65.1.0/26 deleted");
@@ -175,6 +201,14 @@ TEST_F(ControllerTest, previews_what_a_file_would_change_without_changing_it) {
     EXPECT_FALSE(preview->kernel.empty());
     EXPECT_EQ(kernel_.applied, before);
     EXPECT_TRUE(controller_.preview({})->kernel.empty());
+}
+
+TEST_F(ControllerTest, previews_no_rename_that_waits_for_the_next_boot) {
+    ASSERT_TRUE(controller_.start());
+    kernel_.observed.vxlan.at(0).device.name = "weft4.4096";
+    EXPECT_TRUE(controller_.preview({})->kernel.empty());
+    kernel_.host_facts.kernel = {.major = 6, .minor = 2, .patch = 0};
+    EXPECT_FALSE(controller_.preview({})->kernel.empty());
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 using testing::HasSubstr;
 using testing::Not;
 
-const std::chrono::steady_clock::time_point kNow(1000h);
+const std::chrono::steady_clock::time_point kNowSteady(1000h);
 
 /// A node with everything that can be measured.
 State eventful() {
@@ -47,21 +47,21 @@ State eventful() {
     state.counters.reconcile_buckets.at(2) = 4;
     state.counters.reconciles = 4;
     state.counters.reconcile_seconds = 0.02;
-    state.behind_since = kNow - 1500ms;
+    state.behind_since = kNowSteady - 1500ms;
     state.problems.push_back({.object = "device \"x\"\n", .text = "hostile", .unready = true});
     return state;
 }
 
-struct Family {
+struct MetricFamily {
     std::string help;
     std::string type;
     std::set<std::string> series;
 };
 
 /// The families of the text format; fails the test where a line is none of it.
-std::map<std::string, Family> families_of(const std::string& text) {
+std::map<std::string, MetricFamily> families_of(const std::string& text) {
     static const std::regex kSample(R"re(([a-zA-Z_:][a-zA-Z0-9_:]*)(\{([a-z_]+="([^"\\\n]|\\["\\n])*",?)+\})? \S+)re");
-    std::map<std::string, Family> families;
+    std::map<std::string, MetricFamily> families;
     std::istringstream lines(text);
     for (std::string line; std::getline(lines, line);) {
         std::istringstream words(line);
@@ -89,22 +89,26 @@ std::map<std::string, Family> families_of(const std::string& text) {
 
 TEST(Metrics, keep_the_rules_that_promtool_checks) {
     for (const State& state : {eventful(), State{}, four_nodes(Backend::none)}) {
-        for (const auto& [name, family] : families_of(render_metrics(state, kNow))) {
+        for (const auto& [name, family] : families_of(render_metrics(state, kNowSteady))) {
             EXPECT_TRUE(std::regex_match(name, std::regex("(weft|process)_[a-z0-9_]+"))) << name;
             EXPECT_NE(family.help, "") << name;
+            EXPECT_TRUE(family.type == "gauge" || family.type == "counter" || family.type == "histogram") << name;
             EXPECT_FALSE(family.series.empty()) << name;
             EXPECT_EQ(family.type == "counter", name.ends_with("_total")) << name;
             EXPECT_FALSE(family.type != "histogram" && std::regex_search(name, std::regex("_(count|sum|bucket)$")))
                 << name;
-            for (const char* unit : {"milliseconds", "minutes", "hours", "kilobytes", "percent", "gauge", "counter"}) {
-                EXPECT_THAT(name, Not(HasSubstr(unit)));
+            for (const char* word : {"milliseconds", "minutes", "hours", "kilobytes", "percent", "gauge", "counter",
+                                     "histogram", "summary", "untyped"}) {
+                EXPECT_THAT(name, Not(HasSubstr(word)));
             }
+            EXPECT_FALSE(std::regex_search(name, std::regex("_(s|sec|ms|us|ns|m|min|h|hr|d|b|kb|mb|gb|tb)(_|$)")))
+                << name << " abbreviates a unit";
         }
     }
 }
 
 TEST(Metrics, tell_what_the_state_holds) {
-    const std::string text = render_metrics(eventful(), kNow);
+    const std::string text = render_metrics(eventful(), kNowSteady);
     for (const char* sample : {
              "weft_ready 0\n",
              "weft_mode_info{backend=\"bird\"} 1\n",
@@ -128,14 +132,14 @@ TEST(Metrics, tell_what_the_state_holds) {
          }) {
         EXPECT_THAT(text, HasSubstr(sample));
     }
-    EXPECT_THAT(render_metrics(four_nodes(Backend::vxlan), kNow),
+    EXPECT_THAT(render_metrics(four_nodes(Backend::vxlan), kNowSteady),
                 HasSubstr("weft_pool_served{pool=\"10.66.0.0/16\"} 0\n"));
 }
 
 TEST(Metrics, are_all_explained_in_the_manual) {
     std::ifstream page(WEFT_TEST_DATA "/../../packaging/man/weftd.8");
     const std::string manual{std::istreambuf_iterator<char>(page), {}};
-    for (const auto& [name, family] : families_of(render_metrics(eventful(), kNow))) {
+    for (const auto& [name, family] : families_of(render_metrics(eventful(), kNowSteady))) {
         EXPECT_THAT(manual, HasSubstr(".It Li " + name)) << family.help;
     }
 }
@@ -145,7 +149,7 @@ TEST(Metrics, satisfy_promtool_itself) {
     std::string file = (std::filesystem::temp_directory_path() / "weft-metrics-XXXXXX").string();
     close(mkstemp(file.data()));
     for (const State& state : {eventful(), State{}}) {
-        std::ofstream(file) << render_metrics(state, kNow);
+        std::ofstream(file) << render_metrics(state, kNowSteady);
         EXPECT_EQ(std::system(("promtool check metrics < " + file).c_str()), 0);  // NOLINT
     }
     std::filesystem::remove(file);

@@ -17,6 +17,7 @@ class SimulatedKernel final : public Kernel {
     Observed observed;
     std::vector<ObservedRoute> foreign_routes;  ///< of other protocols: what routes_of() answers
     std::string refuse;                         ///< changes whose text holds this are refused; empty: none
+    std::string lacks;                          ///< the kind of device that cannot be made; empty: none
     std::size_t applied = 0;                    ///< changes taken so far
     std::function<void(const Notice&)> notify;
 
@@ -27,6 +28,7 @@ class SimulatedKernel final : public Kernel {
     }
 
     Result<Host> host(const Scope&) override { return host_facts; }
+    bool can_make(std::string_view kind) override { return kind != lacks; }
     Result<Observed> observe(const Scope&) override { return observed; }
 
     std::vector<Failure> apply(const Scope&, std::span<const Change> changes) override {

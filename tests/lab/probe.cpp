@@ -41,7 +41,9 @@ struct Stream {
     int from = -1;
     sockaddr_storage to{};
     socklen_t to_size = 0;
-    std::vector<std::uint8_t> received;  // by sequence number: how often
+    std::vector<std::uint8_t> received;   // by sequence number: how often
+    std::vector<Clock::time_point> sent;  // by sequence number
+    std::size_t reported = 0;             // the first packet whose loss has not been told
     Clock::time_point last{};
     std::chrono::duration<double, std::milli> longest_gap{0};
 };
@@ -118,7 +120,7 @@ void receive(int fd, Clock::time_point now, std::vector<Stream>& streams) {
 }
 
 /// The next packet of every stream that starts at this socket. What the kernel refuses is lost.
-void send_all(int fd, std::vector<Stream>& streams) {
+void send_all(int fd, Clock::time_point now, std::vector<Stream>& streams) {
     std::vector<Message> messages;
     std::vector<iovec> parts;
     std::vector<mmsghdr> headers;
@@ -128,6 +130,7 @@ void send_all(int fd, std::vector<Stream>& streams) {
         if (streams[i].from != fd) continue;
         messages.push_back({i, static_cast<std::uint32_t>(streams[i].received.size())});
         streams[i].received.push_back(0);
+        streams[i].sent.push_back(now);
         parts.push_back({&messages.back(), sizeof(Message)});
         mmsghdr header{};
         header.msg_hdr.msg_name = &streams[i].to;
@@ -170,6 +173,34 @@ void print(const Stream& stream) {
               << ",\"ranges\":[" << ranges.str() << "]}";
 }
 
+/// Losses since the last time, of packets that have been under way for long enough: for each stream a list of
+/// [first sent at, last sent at, how many], in seconds of the monotonic clock; packets in a row are told as one.
+void print_losses(Clock::time_point now, std::vector<Stream>& streams) {
+    const auto seconds = [](Clock::time_point at) {
+        return std::chrono::duration<double>(at.time_since_epoch()).count();
+    };
+    std::cout << std::fixed << '[';
+    for (std::size_t i = 0; i < streams.size(); ++i) {
+        Stream& stream = streams[i];
+        std::cout << (i > 0 ? ",[" : "[");
+        bool first = true;
+        std::size_t& at = stream.reported;
+        while (at < stream.sent.size() && stream.sent[at] + kDrain <= now) {
+            const std::size_t begin = at;
+            while (at < stream.sent.size() && stream.sent[at] + kDrain <= now && stream.received[at] == 0) ++at;
+            if (at == begin) {
+                ++at;
+                continue;
+            }
+            std::cout << (first ? "[" : ",[") << seconds(stream.sent[begin]) << ',' << seconds(stream.sent[at - 1])
+                      << ',' << at - begin << ']';
+            first = false;
+        }
+        std::cout << ']';
+    }
+    std::cout << ']' << std::endl;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -199,7 +230,7 @@ int main(int argc, char** argv) {
     auto end = Clock::time_point::max();
     while (now < end) {
         if (sending && now >= next) {
-            for (std::size_t i = 1; i < waits.size(); ++i) send_all(waits[i].fd, streams);
+            for (std::size_t i = 1; i < waits.size(); ++i) send_all(waits[i].fd, now, streams);
             next = std::max(next + interval, now - 10 * interval);
         }
         const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>((sending ? next : end) - now).count();
@@ -211,7 +242,9 @@ int main(int argc, char** argv) {
         }
         if (sending && waits[0].revents != 0) {
             char discard[64];
-            if (read(STDIN_FILENO, discard, sizeof discard) <= 0) {
+            if (read(STDIN_FILENO, discard, sizeof discard) > 0) {
+                print_losses(now, streams);
+            } else {
                 sending = false;
                 waits[0].fd = -1;
                 end = now + kDrain;

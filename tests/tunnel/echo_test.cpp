@@ -4,12 +4,10 @@
 
 #include <utility>
 
+#include "literals.hpp"
+
 namespace weft {
 namespace {
-
-Address A(const char* text) {
-    return *parse_address(text);
-}
 
 EchoSource source() {
     EchoSource from;

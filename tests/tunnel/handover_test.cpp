@@ -6,6 +6,7 @@
 
 #include <set>
 
+#include "literals.hpp"
 #include "tunnel/difference.hpp"
 #include "tunnel/plan.hpp"
 #include "tunnel/record.hpp"
@@ -16,13 +17,6 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-Address A(const char* text) {
-    return *parse_address(text);
-}
-Prefix P(const char* text) {
-    return *parse_prefix(text);
-}
 
 /// a and b in one subnet, c in another, a block each.
 Cluster cluster_with(const std::function<void(Pool&)>& modes) {
@@ -76,7 +70,8 @@ class HandoverTest : public testing::Test {
                               .turning = turning_,
                               .accepts = accepts,
                               .drained = drained_,
-                              .live_rename = false});
+                              .live_rename = false,
+                              .bird_vouches = bird_vouches_});
         for (const Change& change : difference(staged.desired, observed_)) apply(change);
         return staged;
     }
@@ -116,6 +111,7 @@ class HandoverTest : public testing::Test {
     std::set<std::pair<Device, Address>> accepted_;
     std::vector<Prefix> turning_;
     std::vector<Device> drained_;
+    bool bird_vouches_ = true;
 
   private:
     void apply(const Change& change) {
@@ -307,6 +303,18 @@ TEST_F(HandoverTest, an_interim_name_is_kept_while_the_device_is_up) {
     EXPECT_EQ(step(vxlan(kAlways)).desired.vxlan[0].name, "weft4.77");
     observed_.vxlan[0].device.up = false;
     EXPECT_EQ(step(vxlan(kAlways)).desired.vxlan[0].name, "vxlan.calico");
+}
+
+TEST_F(HandoverTest, routes_that_an_earlier_bird_left_take_nothing_over) {
+    settle(vxlan(kAlways));
+    accept_everything();
+    bird_programs("10.65.1.0/26", kBirdToB);
+    bird_vouches_ = false;
+    EXPECT_EQ(step(ipip(kAlways)).held, 2U);
+    EXPECT_THAT(way("10.65.1.0/26"), testing::Not(testing::HasSubstr("bird")));
+    bird_vouches_ = true;
+    step(ipip(kAlways));
+    EXPECT_EQ(way("10.65.1.0/26"), "bird " + to_string(kBirdToB));
 }
 
 TEST_F(HandoverTest, blocks_of_a_node_that_is_gone_are_not_held) {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "literals.hpp"
 #include "tunnel/record.hpp"
 
 namespace weft {
@@ -13,13 +14,6 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-Prefix P(const char* text) {
-    return *parse_prefix(text);
-}
-Address A(const char* text) {
-    return *parse_address(text);
-}
 
 Cluster three_nodes(Encapsulate vxlan) {
     Cluster cluster;

@@ -38,7 +38,30 @@ def _learns_from_and_teaches(lab, make):
                        f'{node} has the router\'s route', 20)
         lab.everybody_reaches_everybody(family=4, within=30)
         eventually(a.ready, 'a is ready', 30)
-        assert 'secret' not in a.log() + a.get('/readiness')[1] + a.get('/metrics')[1]
+        _keeps_its_secrets(lab, a, b)
+
+
+def _keeps_its_secrets(lab, a, b):
+    """Both passwords hold this word: the mesh's, and that of the router."""
+    said = [a.log(), a.get('/readiness')[1], a.get('/metrics')[1]]
+    other = f'{a.directory}/run/other.conf'
+    with open(a.config_file) as file, open(other, 'w') as changed:
+        changed.write(file.read().replace('mesh-secret', 'another-secret'))
+    commands = [('show', what) for what in ('status', 'nodes', 'bgp', 'protocols', 'config', 'events')]
+    commands += [('explain', str(b.workload.address())), ('plan', '/run/weft/other.conf'), ('ready',)]
+    for command in commands:
+        for words in (command, ('--json', *command)):
+            done = a.run(lab.program('weftctl'), *words, check=False)
+            said.append(done.stdout + done.stderr)
+    assert '***' in said[-4] + said[-3] and 'BIRD' in said[-4], f'the plan changes a password: {said[-4]}'
+    for text in said:
+        assert 'secret' not in text, text
+    holders = a.run('grep', '-rl', 'secret', '/var/lib/weft', '/run/weft', check=False).stdout.split()
+    assert '/var/lib/weft/bird.conf' in holders, holders
+    for path in holders:
+        mode = a.run('stat', '-c', '%a', path).stdout.strip()
+        assert path == '/run/weft/other.conf' or mode.endswith('0'), f'{path} has mode {mode}'
+    a.run('rm', '/run/weft/other.conf')
 
 
 def frr_as_top_of_rack_learns_the_pools_routes_and_teaches_its_own(lab):

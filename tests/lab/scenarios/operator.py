@@ -2,7 +2,7 @@
 import json
 import re
 
-from weftlab.lab import always, eventually, pools
+from weftlab.lab import always, becomes, eventually, pools
 
 POOLS = pools('vxlan cross subnet;')
 SOCKET = '/run/weft/weft.ctl'
@@ -145,6 +145,36 @@ def explain_tells_the_truth(lab):
     assert '10.65.2.0/28 (protocol static, metric 5)' in told['problems'][0], told
     a.namespace.ip('route del 10.65.2.0/28')
     assert _ask(a, 'explain', str(c.workload.address(4)))[0] == 0
+
+
+def explain_tells_the_truth_about_what_bird_programs(lab):
+    a, b, c = lab.three_nodes()
+    config = lab.config('pool 10.65.0.0/16 { ipip cross subnet; }\n', settings='calico_backend bird;', families=(4,))
+    lab.start(config, [a, b])
+    there = c.workload.address(4)
+
+    def says(address, *words, status=0):
+        """Waits for an explanation that has all of this in it, in whatever lines it is broken."""
+        def found():
+            got, text = _ask(a, 'explain', str(address))
+            missing = [w for w in words if w not in ' '.join(text.split())]
+            return (got == status and not missing) or f'{got}, without {missing}: {text}'
+        becomes(found, True, f'explain {address}', 30)
+    says(there, 'Path bgp', 'route 0.0.0.0/0', 'Session 198.51.100.13 start', 'with node c (198.51.100.13) is not established',
+         'BIRD has set no route to 10.65.2.0/26', status=1)
+    lab.start(config, [c])
+    says(there, 'Path bgp', 'Why the pool says ipip cross subnet: BGP distributes', 'Device tunl0', 'MTU 1480',
+         'Kernel unicast via 198.51.100.13 dev tunl0, route 10.65.2.0/26 (protocol bird, metric 1024)',
+         'Session 198.51.100.13 up Established', status=0)
+    says(b.workload.address(4), 'Device eth0', 'MTU 1500', 'Kernel unicast via 192.0.2.12 dev eth0')
+    says('10.65.0.40', "no workload of this node has 10.65.0.40: the block's blackhole drops packets to it", status=1)
+    a.namespace.ip(f'route add 10.65.2.0/28 via {a.subnet.router(4)} proto static metric 5')
+    says(there, "a more specific foreign route overrides BIRD's: 10.65.2.0/28 (protocol static, metric 5) leads via "
+         '192.0.2.1 dev eth0', status=1)
+    a.namespace.ip('route del 10.65.2.0/28')
+    c.kill()
+    c.bird.kill()  # its routes are kept for a while, so packets still go as they did
+    says(there, 'is not established: start', 'look whether BIRD runs there', 'TCP port 179', 'Device tunl0', status=1)
 
 
 def show_tells_what_the_kernel_has(lab):

@@ -52,14 +52,16 @@ class Kernel:
         found = self._json('ip', '-j', '-d', '-n', self.namespace.name, 'link', 'show', *(['type', kind] if kind else []))
         return sorted(link['ifname'] for link in found if link)
 
-    def snapshot(self, *, without=()):
+    def snapshot(self, *, without=(), kinds=None):
         """All configuration as sorted lines of text: no counters, no ages, no multicast and anycast, which the kernel
-        keeps by itself. `without`: regular expressions of further lines that do not matter."""
+        keeps by itself. `without`: regular expressions of further lines that do not matter; `kinds`: only these."""
         lines = []
         for what, command in {
                 'link': 'ip -d -o link show', 'address': 'ip -o address show', 'route4': 'ip -4 -d route show table all',
                 'route6': 'ip -6 -d route show table all', 'nexthop': 'ip -d nexthop show', 'rule': 'ip rule show',
                 'neighbour': 'ip -N neigh show nud permanent', 'fdb': 'bridge fdb show'}.items():
+            if kinds and what not in kinds:
+                continue
             words = command.split()
             text = run(words[0], '-n', self.namespace.name, *words[1:])
             lines += [f'{what}: {_steady(line)}' for line in text.splitlines()]
@@ -77,6 +79,12 @@ class Kernel:
 def _steady(line):
     line = re.sub(r'(expires|valid_lft|preferred_lft) \S+', '', line)
     return re.sub(r'\s+', ' ', line.replace('\\', ' ')).strip()
+
+
+def numberless(lines):
+    """A snapshot without what is another number each time a thing is made anew: interfaces, nexthop objects."""
+    lines = [re.sub(r'^(link|address): [0-9]+: ', r'\1: ', line) for line in lines if not line.startswith('nexthop: ')]
+    return sorted(re.sub(r'(nhid|nh_info id) [0-9]+ ', '', line) for line in lines)
 
 
 class Monitor:

@@ -187,7 +187,7 @@ class Lab:
             if node.process:
                 state = 'running' if node.process.poll() is None else f'exited with {node.process.returncode}'
             text.append(f'--- node {node.name}: weftd {state}; the end of its log:')
-            text += node.log().splitlines()[-15:]
+            text += node.log().splitlines()[-int(self.arguments.get('log', 15)):]
             if node.bird.process():
                 text += ['  ' + line for line in node.run('birdc', '-s', '/run/weft/bird.ctl', 'show', 'protocols',
                                                          check=False).stdout.splitlines()]

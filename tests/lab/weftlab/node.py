@@ -5,7 +5,9 @@ import ipaddress
 import os
 import re
 import signal
+import socket
 import subprocess
+import time
 
 from . import kernel as kernel_module
 from .bird import Bird
@@ -77,6 +79,7 @@ class Node:
         self.process = None
         self.programs = {}  # others that run here until the node is removed: name -> process
         self.options = []  # further arguments of weftd
+        self.environment = {}  # further variables of weftd
         self.statements = []  # further ones of its block in weft.conf
         self.bird = Bird(self)
         self.directory = f'/run/lab/nodes/{name}'
@@ -159,10 +162,19 @@ class Node:
         assert self.process is None, f'weftd of {self.name} runs already'
         with open(self.log_file, 'a') as log:
             self.process = self.popen(self.lab.program('weftd'), '-c', self.config_file, *self.options, *options,
-                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                      env={**os.environ, **self.environment})
 
     def reload(self):
+        """SIGHUP; one that has just been started is waited for until it listens to it, as an init system would."""
+        while not self._catches(signal.SIGHUP) and self.process.poll() is None:
+            time.sleep(0.01)
         self.process.send_signal(signal.SIGHUP)
+
+    def _catches(self, number):
+        with open(f'/proc/{self.process.pid}/status') as file:
+            caught = re.search(r'^SigCgt:\s*(\w+)', file.read(), re.M)
+        return bool(int(caught[1], 16) >> (number - 1) & 1)
 
     def stop(self, wait=10):
         """SIGTERM; the exit status."""
@@ -212,6 +224,20 @@ class Node:
     def weftctl(self, *command, check=True):
         """What `weftctl COMMAND` prints on this node."""
         return self.run(self.lab.program('weftctl'), *command, check=check).stdout
+
+    def ask(self, *command):
+        """(code, text) of what weftd answers on its control socket; without a program, which costs time here."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(5)
+            connection.connect(f'{self.directory}/run/weft.ctl')
+            connection.sendall(' '.join(command).encode() + b'\n')
+            lines, answer = [], connection.makefile()
+            answer.readline()  # the greeting
+            for line in answer:
+                lines.append(line.rstrip('\n')[5:] if line[0] != ' ' else line[1:].rstrip('\n'))
+                if re.match(r'\d{4} ', line):
+                    return int(line[:4]), '\n'.join(lines)
+        raise ConnectionError(f'weftd of {self.name} hung up')
 
     def weftd_fails(self, *options, wait=10):
         """Runs a weftd that is expected to give up: (exit status, what it said)."""

@@ -22,15 +22,35 @@ class Stream:
     ranges: list  # of lost sequence numbers, (first, last)
 
 
+@dataclasses.dataclass
+class Loss:
+    """Packets of one stream, in a row, that did not arrive; when they were sent (time.monotonic())."""
+    one: object
+    other: object
+    family: int
+    begin: float
+    end: float
+    packets: int
+
+    def __str__(self):
+        at = time.strftime('%H:%M:%S', time.localtime(self.begin + time.time() - time.monotonic()))
+        return f'{self.one} -> {self.other} (IPv{self.family}) {self.packets} in {(self.end - self.begin) * 1000:.0f} ms from {at}'
+
+
 class Traffic:
+    """`family`: 4, 6, or both as (4, 6). A stream has its pair for a key; with both families, (one, other, family)."""
+
     def __init__(self, program, pairs, family, milliseconds):
-        self.program, self.pairs, self.family, self.milliseconds = program, pairs, family, milliseconds
+        self.program, self.milliseconds = program, milliseconds
+        families = family if isinstance(family, tuple) else (family,)
+        self.flows = [(one, other, f) for f in families for one, other in pairs]
+        self.keys = self.flows if len(families) > 1 else list(pairs)
         self.process = None
         self.streams = {}
 
     def __enter__(self):
-        lines = [f'{one.namespace.name} {one.address(self.family)} {other.namespace.name} {other.address(self.family)}'
-                 for one, other in self.pairs]
+        lines = [f'{one.namespace.name} {one.address(family)} {other.namespace.name} {other.address(family)}'
+                 for one, other, family in self.flows]
         self.process = subprocess.Popen([self.program, str(self.milliseconds)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self.process.stdin.write('\n'.join(lines) + '\n\n')
@@ -51,7 +71,15 @@ class Traffic:
         results = json.load(self.process.stdout)
         self.process.wait()
         self.process = None
-        self.streams = {pair: Stream(**result) for pair, result in zip(self.pairs, results)}
+        self.streams = {key: Stream(**result) for key, result in zip(self.keys, results)}
+
+    def losses(self):
+        """What was lost since the last time this was asked. Of packets sent in the last half second it is not known
+        yet; they belong to the next time."""
+        self.process.stdin.write('losses\n')
+        self.process.stdin.flush()
+        told = json.loads(self.process.stdout.readline())
+        return [Loss(*flow, *row) for flow, rows in zip(self.flows, told) for row in rows]
 
     def sent(self):
         return sum(s.sent for s in self.streams.values())
@@ -59,7 +87,8 @@ class Traffic:
     def lost(self):
         """'a/w0 -> c/w0': how many were lost, for pairs that lost any. Asked after the end of `with`."""
         self.stop()
-        return {f'{one} -> {other}': s.lost for (one, other), s in self.streams.items() if s.lost}
+        return {f'{one} -> {other}' + (f' (IPv{family[0]})' if family else ''): s.lost
+                for (one, other, *family), s in self.streams.items() if s.lost}
 
     def longest_gap_ms(self):
         self.stop()
@@ -67,12 +96,13 @@ class Traffic:
 
 
 class Connection:
-    """A TCP connection between two workloads with a kilobyte every few milliseconds, between `with` and its end."""
+    """A TCP connection between two workloads with `size` bytes every few milliseconds, between `with` and its end. More
+    than a segment holds by default, so that packets are as large as the path takes."""
 
-    def __init__(self, one, other, family=4, port=7788, seconds=0.01):
+    def __init__(self, one, other, family=4, port=7788, seconds=0.01, size=4096):
         address = (str(other.address(family)), port)
         kind = socket.AF_INET if family == 4 else socket.AF_INET6
-        self.name, self.seconds = f'{one} -> {other}', seconds
+        self.name, self.seconds, self.size = f'{one} -> {other}', seconds, size
         with other.namespace.socket(kind, socket.SOCK_STREAM) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
@@ -84,7 +114,8 @@ class Connection:
             self._receiver, _ = listener.accept()
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=f, daemon=True) for f in (self._send, self._receive)]
-        self.error, self.longest_gap_ms, self.received = None, 0.0, 0
+        self.error, self.received = None, 0
+        self.gaps = []  # times without data of a twentieth of a second and more: (begin, end)
 
     def __enter__(self):
         for thread in self._threads:
@@ -99,10 +130,18 @@ class Connection:
         self._threads[1].join(10)
         self._receiver.close()
 
+    def longest_stall_ms(self, control):
+        """The longest time without data, less what `control`, whose path nothing changes, stood still in that time: a
+        machine that is busy with other things makes both wait."""
+        def alone(begin, end):
+            shared = sum(max(0, min(end, e) - max(begin, b)) for b, e in control.gaps)
+            return (end - begin - shared) * 1000
+        return max((alone(*gap) for gap in self.gaps), default=0.0)
+
     def _send(self):
         try:
             while not self._stop.is_set():
-                self._sender.sendall(bytes(1024))
+                self._sender.sendall(bytes(self.size))
                 time.sleep(self.seconds)
         except OSError as error:
             self.error = error
@@ -112,8 +151,8 @@ class Connection:
         try:
             while data := self._receiver.recv(65536):
                 now = time.monotonic()
-                if last:
-                    self.longest_gap_ms = max(self.longest_gap_ms, (now - last) * 1000)
+                if last and now - last > 0.05:
+                    self.gaps.append((last, now))
                 last, self.received = now, self.received + len(data)
         except OSError as error:
             self.error = error

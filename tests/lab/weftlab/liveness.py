@@ -1,0 +1,34 @@
+"""Whether nodes are alive, asked all the time."""
+import threading
+
+
+class Liveness:
+    """Asks each node's /liveness again and again between `with` and its end."""
+
+    def __init__(self, nodes, every=0.2):
+        self.nodes, self.every, self.asked, self.wrong = nodes, every, 0, []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._ask, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+    def _ask(self):
+        while not self._stop.wait(self.every):
+            for node in self.nodes:
+                try:
+                    status = node.get('/liveness')[0]
+                except OSError as error:
+                    status = error
+                self.asked += 1
+                if status != 200:
+                    self.wrong.append((node.name, status))
+
+    def verify(self):
+        """Asked after the end of `with`: it was asked for, and every answer was 200."""
+        assert self.asked > 10 and self.wrong == [], (self.asked, self.wrong)
