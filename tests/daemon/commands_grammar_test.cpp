@@ -67,7 +67,8 @@ TEST(Commands, that_are_wrong_are_answered_with_what_may_stand_there) {
 }
 
 TEST(Completion, offers_the_keywords_that_may_follow) {
-    EXPECT_THAT(completions(""), ElementsAre("?", "accept", "configure", "explain", "help", "node", "plan", "ready", "show"));
+    EXPECT_THAT(completions(""),
+                ElementsAre("?", "accept", "configure", "explain", "help", "node", "plan", "ready", "show"));
     EXPECT_THAT(completions("sh"), ElementsAre("show"));
     EXPECT_THAT(completions("show p"), ElementsAre("pools", "protocols"));
     EXPECT_THAT(completions("sh r "), ElementsAre("for"));
