@@ -39,9 +39,8 @@ FOREIGN = '''
 
 def _settings(chaos, shape):
     mtu = f'mtu {shape.mtu}; ' if shape.mtu else ''
-    log = 'log stderr { debug }; ' if 'log' in chaos.lab.arguments else ''
-    return (f'calico_backend {shape.backend}; {log}{HANDOVER}\n'
-            f'protocol vxlan {{ id {shape.vni}; port {shape.port}; {mtu}}}\n')
+    log = 'log stderr all; ' if 'log' in chaos.lab.arguments else ''
+    return f'{log}{HANDOVER}\nprotocol vxlan {{ id {shape.vni}; port {shape.port}; {mtu}}}\n'
 
 
 def _pool(cidr, mode):
@@ -50,7 +49,7 @@ def _pool(cidr, mode):
 
 def _file(chaos, node, shape):
     pools = _pool('10.65.0.0/16', shape.v4) + _pool('fd00:65::/48', shape.v6)
-    node.write(chaos.lab.config(pools, settings=_settings(chaos, shape)))
+    node.write(chaos.lab.config(pools, settings=f'calico_backend {shape.backend}; {_settings(chaos, shape)}'))
     if node.process:
         node.reload()
 
@@ -84,10 +83,13 @@ def _manifest(node):
 
 
 def _resources(chaos, node, shape):
+    """Pools and calico_backend in one file, which is replaced at once: each half of such a change is another cluster."""
     for other in chaos.nodes:
         _replace(f'{_directory(node)}/nodes/{other.name}.yaml', _manifest(other))
-    _replace(f'{_directory(node)}/pools/v4.yaml', _ip_pool(4, '10.65.0.0/16', shape.v4))
-    _replace(f'{_directory(node)}/pools/v6.yaml', _ip_pool(6, 'fd00:65::/48', shape.v6))
+    _replace(f'{_directory(node)}/cluster.yaml', '---\n'.join((
+        _ip_pool(4, '10.65.0.0/16', shape.v4), _ip_pool(6, 'fd00:65::/48', shape.v6),
+        f'apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: calico-config, namespace: kube-system}}\n'
+        f'data: {{calico_backend: {shape.backend}}}\n')))
     node.write(f'source directory "{_directory(node)}" {{ }}\n{_settings(chaos, shape)}')
     if node.process:
         node.reload()
