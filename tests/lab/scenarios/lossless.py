@@ -65,7 +65,7 @@ def _second_address(lab):
 
 
 def _second_interface(lab):
-    """c gets another interface, and the address on it is what the file says from now on: its tunnels have it for parent."""
+    """c gets another interface, and the address on it is what the file says from now on: the tunnels' other parent."""
     c = lab.nodes['c']
     c.old = c.addresses[4]
     c.addresses[4] = c.subnet.host(43, 4)
@@ -166,7 +166,8 @@ STEPS = [
     Step('the MAC back', VXLAN, known='the same'),
     Step('another address of node c, the old one still there', VXLAN, before=_second_address, after=_first_address_goes),
     Step('another parent of node c: an address on another interface', VXLAN, before=_second_interface),
-    Step('a new block of node b, which is going to move', VXLAN, before=_migrating_workload, known='it was not there before'),
+    Step('a new block of node b, which is going to move', VXLAN, before=_migrating_workload,
+         known='it was not there before'),
     Step('the block moves to node c, its workload runs on both', VXLAN, before=_migrating_workload,
          pairs=_migration_pairs, after=_migration_is_over),
     Step('IPIP cross subnet for what follows', IPIP_CROSS),
@@ -174,7 +175,8 @@ STEPS = [
     Step('the mesh goes, the reflector stays', IPIP_CROSS, 'protocol bgp { mesh no; }'),
     Step('the mesh comes back', IPIP_CROSS, after=_reflector_goes),
     Step('the reflector is gone', IPIP_CROSS),
-    Step('node c of the mesh becomes a reflector', IPIP_CROSS, node_c='route reflector cluster id 1.0.0.1;', known=SESSIONS_END),
+    Step('node c of the mesh becomes a reflector', IPIP_CROSS, node_c='route reflector cluster id 1.0.0.1;',
+         known=SESSIONS_END),
     Step('node c of the mesh is none any more', IPIP_CROSS, known=SESSIONS_END),
     Step('calico_backend bird -> none, with routes of somebody else', PLAIN, backend='none', only='ab',
          before=_routes_of_somebody_else),
@@ -273,7 +275,7 @@ def the_table(lab):
 
 
 def connections_live_through_it(lab):
-    """TCP through every kind of handover: no reset, no stall, and no black hole where packets may be smaller than before.
+    """TCP through every kind of handover: no reset, no stall, no black hole where packets must be smaller than before.
     Segments sent again are told, not judged: two paths at once reorder, and the sender takes that for loss. By hand,
     with --argument full=1, through all of the table that asks for nothing but another configuration."""
     a, b, c = lab.three_nodes()
@@ -281,8 +283,8 @@ def connections_live_through_it(lab):
     lab.start(STEPS[0].config(lab))
     lab.everybody_reaches_everybody(family=4, within=30)
     _settled(lab)
-    quick = ('VXLAN always -> cross subnet', 'VXLAN cross subnet -> always', 'a smaller MTU', 'VXLAN always -> IPIP always',
-             'IPIP cross subnet -> VXLAN always', 'another VNI')
+    quick = ('VXLAN always -> cross subnet', 'VXLAN cross subnet -> always', 'a smaller MTU',
+             'VXLAN always -> IPIP always', 'IPIP cross subnet -> VXLAN always', 'another VNI')
     plain = [step for step in STEPS if step.family == 4 and not (step.only or step.before or step.after or step.known)]
     steps = plain if lab.arguments.get('full') else [step for step in plain if step.name in quick]
     assert lab.arguments.get('full') or len(steps) == len(quick), [step.name for step in steps]
