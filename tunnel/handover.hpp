@@ -54,7 +54,7 @@ struct StageInput {
     const Cluster& cluster;
     std::string_view node;  ///< this node's name
     Backend backend = Backend::bird;
-    const Desired& target;
+    Desired target;
     const Observed& observed;
     /// Pools whose encapsulation has changed since weftd runs: BIRD is about to change its routes in them.
     const std::vector<Prefix>& turning;
@@ -76,7 +76,8 @@ struct Stage {
     bool done() const { return echoes.empty() && draining.empty() && still_announced.empty() && held == 0; }
 };
 
-Stage stage(const StageInput& input);
+/// One walk along the target's routes; where nothing is under way the target itself comes back, not copied.
+Stage stage(StageInput input);
 
 /// The pools of `now` whose packets travelled another way in `before`; new ones are none of them.
 std::vector<Prefix> turned_pools(const Cluster& before, const Cluster& now);
