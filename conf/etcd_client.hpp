@@ -71,6 +71,8 @@ class EtcdClient {
 
     /// Everything under these prefixes at one revision, page by page.
     void read(std::vector<std::string> prefixes, Answer<EtcdSnapshot> done);
+    /// The same without the values.
+    void read_keys(std::vector<std::string> prefixes, Answer<EtcdSnapshot> done);
     /// One key; no kvs: there is none.
     void get(std::string key, Answer<EtcdSnapshot> done);
     void transact(const EtcdTransaction& transaction, Answer<EtcdTransacted> done);
@@ -95,6 +97,8 @@ class EtcdClient {
 
   private:
     struct Implementation;
+    void read(std::vector<std::string> prefixes, bool keys_only, Answer<EtcdSnapshot> done);
+
     std::shared_ptr<Implementation> implementation_;
 };
 
