@@ -223,7 +223,7 @@ TEST(AppliedPeersAndConfigurations, follow_calicos_rules_and_tell_what_weft_does
              {"BGPConfiguration", "node.a", "{listenPort: 1179}", ""}}) {
         const std::string errors = errors_of(manifest(c.kind, c.name, c.spec));
         EXPECT_THAT(errors, HasSubstr(c.message)) << c.spec;
-        if (std::string(c.message).empty()) EXPECT_EQ(errors, "") << c.spec;
+        EXPECT_EQ(errors.empty(), std::string(c.message).empty()) << errors;
     }
     const ResourceEdit filtered =
         edited(manifest("BGPPeer", "p", "{peerIP: 192.0.2.1, filters: [f], maxRestartTime: 2m}"));
@@ -239,7 +239,7 @@ TEST(ValidationErrors, of_several_fields_are_listed) {
 }
 
 TEST(Yaml, is_printed_as_kubectl_does_and_reads_back_the_same) {
-    const json value = json::parse(R"({
+    const json value = json::parse(R"j({
         "kind": "IPPool", "list": [{"b": 1, "a": "x"}, [1, [2]], "text", [], {}],
         "spec": {"cidr": "10.65.0.0/16", "six": "fd00:65::/48", "address": "192.0.2.1", "selector": "all()",
                  "truth": true, "none": null, "number": 1.5, "empty": {}},
@@ -249,21 +249,21 @@ TEST(Yaml, is_printed_as_kubectl_does_and_reads_back_the_same) {
         "odd keys": {
     "true" : 1, "1" : 2, "a: b" : 3, "projectcalico.org/x" : 4
 }
-})");
+})j");
     const std::string text = to_yaml(value);
-Manifests again = read_yaml(text);
-ASSERT_EQ(again.error, "") << text;
-EXPECT_EQ(again.documents.front().object, value) << text;
-EXPECT_EQ(to_yaml(json::parse(R"({"spec":{"cidr":"10.65.0.0/16","allowedUses":["Workload","Tunnel"],
+    Manifests again = read_yaml(text);
+    ASSERT_EQ(again.error, "") << text;
+    EXPECT_EQ(again.documents.front().object, value) << text;
+    EXPECT_EQ(to_yaml(json::parse(R"({"spec":{"cidr":"10.65.0.0/16","allowedUses":["Workload","Tunnel"],
                                       "natOutgoing":true},"metadata":{"resourceVersion":"12"}})")),
-          "metadata:\n"
-          "  resourceVersion: \"12\"\n"
-          "spec:\n"
-          "  allowedUses:\n"
-          "  - Workload\n"
-          "  - Tunnel\n"
-          "  cidr: 10.65.0.0/16\n"
-          "  natOutgoing: true\n");
+              "metadata:\n"
+              "  resourceVersion: \"12\"\n"
+              "spec:\n"
+              "  allowedUses:\n"
+              "  - Workload\n"
+              "  - Tunnel\n"
+              "  cidr: 10.65.0.0/16\n"
+              "  natOutgoing: true\n");
 }
 
 }  // namespace

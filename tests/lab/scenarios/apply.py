@@ -91,18 +91,19 @@ def a_pool_is_made_changed_and_deleted_with_weftctl_and_the_kernel_follows(lab):
 
     # A node's own fields stay when somebody gives it an AS.
     assert _apply(a, 'apiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: b}\n'
-                     'spec: {bgp: {routeReflectorClusterID: 1.1.1.1}}\n').returncode == 0
+                     'spec: {bgp: {asNumber: 64512}}\n').returncode == 0
     spec = json.loads(_weftctl(a, 'get', 'node', 'b', '-o', 'json').stdout)['spec']
     assert spec['bgp']['ipv4Address'].startswith(f'{b.address()}/') and 'ipv4IPIPTunnelAddr' in spec['bgp'], spec
 
-    # Readable while weftd is away: weftctl asks etcd itself.
-    b.stop()
-    assert 'workloads' in _weftctl(b, 'get', 'pools').stdout
     gone = _weftctl(b, 'delete', 'pool', 'workloads')
     assert gone.stdout == "Successfully deleted 1 'IPPool' resource(s)\n", gone
-    becomes(lambda: [r for r in a.kernel.routes(4, protocol=80) if r['type'] == 'unicast'], [], 'no route any more', 20)
+    becomes(lambda: a.kernel.routes(4, dst=str(b.blocks[0])), [], "no route to b's block any more", 30)
     missing = _weftctl(b, 'delete', 'pool', 'workloads', check=False)
     assert missing.returncode == 1 and 'resource does not exist: IPPool(workloads)' in missing.stderr, missing
+
+    # weftctl asks etcd itself, whether weftd is there or not.
+    b.stop()
+    assert set(_weftctl(b, 'get', 'nodes').stdout.split()) == {'NAME', 'a', 'b'}
 
 
 def where_the_cluster_is_no_store_weftctl_says_where_to_edit_it(lab):
