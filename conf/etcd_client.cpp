@@ -248,6 +248,7 @@ struct PagedRead {
     std::vector<EtcdRangeRequest> left;  ///< the last one is next
     EtcdSnapshot snapshot;
     std::int64_t limit = 0;
+    bool keys_only = false;
     unsigned restarts = 0;
 };
 
@@ -272,7 +273,16 @@ EtcdClient::~EtcdClient() {
 }
 
 void EtcdClient::read(std::vector<std::string> prefixes, Answer<EtcdSnapshot> done, EtcdTake take) {
+    read(std::move(prefixes), false, std::move(done), std::move(take));
+}
+
+void EtcdClient::read_keys(std::vector<std::string> prefixes, Answer<EtcdSnapshot> done) {
+    read(std::move(prefixes), true, std::move(done), {});
+}
+
+void EtcdClient::read(std::vector<std::string> prefixes, bool keys_only, Answer<EtcdSnapshot> done, EtcdTake take) {
     const auto progress = std::make_shared<PagedRead>();
+    progress->keys_only = keys_only;
     progress->left = ranges_of(prefixes);
     progress->limit = implementation_->options.page;
     if (progress->left.empty()) {
@@ -287,6 +297,7 @@ void EtcdClient::read(std::vector<std::string> prefixes, Answer<EtcdSnapshot> do
         if (!self) return;
         EtcdRangeRequest request = progress->left.back();
         request.limit = progress->limit;
+        request.keys_only = progress->keys_only;
         request.revision = progress->snapshot.header.revision;
         self->call<decltype(&decode_page), EtcdPage>(
             "/v3/kv/range", encode_range(request), true, &decode_page,

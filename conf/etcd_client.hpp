@@ -75,6 +75,8 @@ class EtcdClient {
     /// Everything under these prefixes at one revision, page by page. `take`, where set, gets each page as it comes, so
     /// that not all are held at once; `done` then gets the header alone.
     void read(std::vector<std::string> prefixes, Answer<EtcdSnapshot> done, EtcdTake take = {});
+    /// The same without the values.
+    void read_keys(std::vector<std::string> prefixes, Answer<EtcdSnapshot> done);
     /// One key; no kvs: there is none.
     void get(std::string key, Answer<EtcdSnapshot> done);
     void transact(const EtcdTransaction& transaction, Answer<EtcdTransacted> done);
@@ -99,6 +101,8 @@ class EtcdClient {
 
   private:
     struct Implementation;
+    void read(std::vector<std::string> prefixes, bool keys_only, Answer<EtcdSnapshot> done, EtcdTake take);
+
     std::shared_ptr<Implementation> implementation_;
 };
 

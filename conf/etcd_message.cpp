@@ -215,6 +215,7 @@ std::string encode_range(const EtcdRangeRequest& request) {
     if (!request.end.empty()) made["range_end"] = encode_base64(request.end);
     if (request.revision != 0) made["revision"] = std::to_string(request.revision);
     if (request.limit != 0) made["limit"] = std::to_string(request.limit);
+    if (request.keys_only) made["keys_only"] = true;
     return dump(made);
 }
 

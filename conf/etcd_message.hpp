@@ -87,6 +87,7 @@ struct EtcdRangeRequest {
     std::string end;
     std::int64_t revision = 0;
     std::int64_t limit = 0;
+    bool keys_only = false;
 };
 /// The first key after all that begin with `prefix`.
 std::string prefix_end(std::string prefix);

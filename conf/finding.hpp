@@ -12,6 +12,7 @@ namespace weft {
 struct FieldTrouble {
     std::string field;  ///< "spec.bgp.ipv4Address", "spec.allowedUses[1]"; empty: the object as a whole
     std::string message;
+    bool only_weft = false;  ///< Calico takes it: it is weft that does not do it
     bool operator==(const FieldTrouble&) const = default;
 };
 /// "spec.cidr: IPPool CIDR must be strictly masked"

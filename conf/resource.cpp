@@ -365,7 +365,7 @@ void unsupported(const Fields& spec, const std::vector<std::pair<const char*, co
         const json* const value = spec.find(name);
         if (value == nullptr || *value == json("") || *value == 0 || *value == false) continue;  // Go's zero values
         if (value->is_structured() && value->empty()) continue;
-        found.push_back({.field = spec.path(name), .message = message});
+        found.push_back({.field = spec.path(name), .message = message, .only_weft = true});
     }
 }
 
@@ -376,7 +376,10 @@ void peer_sides(const Fields& spec, BgpPeer& peer) {
     const std::string remote = spec.text("peerIP").value_or("");
     if (!peer.node.empty() && nodes) spec.wrong("node", "Node field must be empty when NodeSelector is specified");
     if (!remote.empty() && peers) spec.wrong("peerIP", "PeerIP field must be empty when PeerSelector is specified");
-    if (remote.empty() && !peers) spec.wrong("peerIP", "either peerIP or peerSelector has to say who the peer is");
+    const bool workloads = spec.find("localWorkloadSelector") != nullptr;
+    if (remote.empty() && !peers && !workloads) {
+        spec.wrong("peerIP", "either peerIP or peerSelector has to say who the peer is");
+    }
     peer.nodes = selector(spec, "nodeSelector");
     if (peers) peer.peers = selector(spec, "peerSelector");
     if (!remote.empty() && !peer_address(remote, peer)) {

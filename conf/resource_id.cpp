@@ -112,6 +112,10 @@ std::optional<ResourceId> id_of_key(std::string_view key) {
     return std::nullopt;
 }
 
+std::string key_of(const ResourceId& id) {
+    return fmt::format("{}{}/{}", kResourceKeys, kKinds.at(static_cast<std::size_t>(id.kind)).plural, id.name);
+}
+
 std::optional<ResourceId> id_of_object(const json& object) {
     const std::string api = text_at(object, "apiVersion");
     const std::string kind = text_at(object, "kind");

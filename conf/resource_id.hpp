@@ -41,6 +41,9 @@ const std::vector<ResourceKind>& resource_kinds();
 
 /// What an etcd key holds; nullopt: nothing of ours. The keys are Calico's, under /calico/.
 std::optional<ResourceId> id_of_key(std::string_view key);
+/// The key of an object that lies under its kind's name, in Calico's v3 API: all but blocks, affinities, and what no
+/// store has. An empty name: what such keys begin with.
+std::string key_of(const ResourceId& id);
 /// What a manifest holds, by apiVersion, kind and metadata.name; nullopt: nothing of ours.
 std::optional<ResourceId> id_of_object(const nlohmann::json& object);
 /// "10.65.0.0-26", "fd00:65::-122"; nullopt: no such text.

@@ -1,4 +1,5 @@
-// weftctl: asks weftd over its control socket, one command or interactively.
+// weftctl: asks weftd over its control socket, one command or interactively; resources in etcd it reads and writes
+// itself (daemon/weftctl_resources.hpp).
 //
 // Exit status: 0 it worked, 1 it did not; `plan`: 0 nothing to do, 2 changes, 1 error; `ready`: 0 ready, 1 not;
 // `explain`: 0 all is right, 1 something is wrong. Of several commands from a pipe: the highest.
@@ -10,11 +11,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <iomanip>
 #include <iostream>
+#include <sstream>
 
 #include "daemon/commands_grammar.hpp"
 #include "daemon/line_editor.hpp"
 #include "daemon/weftctl_connection.hpp"
+#include "daemon/weftctl_resources.hpp"
 
 namespace weft {
 namespace {
@@ -22,6 +26,7 @@ namespace {
 constexpr const char* kUsage =
     "weftctl asks weftd what it does and tells it what to do.\n"
     "Without a command it is interactive. `weftctl help` lists the commands; their words can be cut short.\n"
+    "apply, get and delete are for resources in etcd, with or without a weftd: `weftctl get --help`.\n"
     "Exit status: 0 it worked, 1 it did not; plan: 0 nothing to do, 2 changes; ready: 0 ready, 1 not;\n"
     "explain: 0 all is right, 1 something is wrong.";
 
@@ -43,6 +48,27 @@ std::string line_of(const std::vector<std::string>& words) {
         line += word.find(' ') == std::string::npos ? word : '"' + word + '"';
     }
     return line;
+}
+
+std::vector<std::string> words_of(const std::string& line) {
+    std::istringstream in(line);
+    std::vector<std::string> words;
+    for (std::string word; in >> std::quoted(word);) words.push_back(word);
+    return words;
+}
+
+/// The arguments whose command, the first word that is no option, is one of apply, get and delete.
+std::optional<std::vector<std::string>> resource_arguments(int argc, char** argv) {
+    std::vector<std::string> all(argv + 1, argv + argc);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        if (all[i] == "-s" || all[i] == "--socket" || all[i] == "-c" || all[i] == "--config") {
+            ++i;
+        } else if (!all[i].starts_with('-')) {
+            if (is_resource_command(all[i])) return all;
+            break;
+        }
+    }
+    return std::nullopt;
 }
 
 int status_of(unsigned code) {
@@ -83,9 +109,15 @@ int fail(const Error& error) {
     return 1;
 }
 
+/// Those of the commands that weftctl does itself.
+void help_with_resources() {
+    for (const ResourceUsage& usage : resource_usages()) fmt::print("{:<32}{}\n", usage.pattern, usage.help);
+}
+
 /// Says `line` and prints what is answered; the exit status. An error: the connection is of no use any more.
 Result<int> ask(Connection& connection, const std::string& line, bool json) {
     const Output output;
+    if (canonical(line, false) == "help") help_with_resources();
     const auto last = connection.ask(canonical(line, json), [&](const Line& each) { output.row(each); });
     if (!last) return last.error();
     output.last(*last, json);
@@ -120,7 +152,7 @@ class Input {
 };
 
 /// Commands until the end of input. When weftd was restarted meanwhile, the next command connects anew.
-int interactive(const std::string& socket, bool json) {
+int interactive(const std::string& socket, const std::string& config, bool json) {
     auto first = Connection::open(socket);
     if (!first) return fail(first.error());
     std::optional<Connection> connection(*std::move(first));
@@ -130,6 +162,12 @@ int interactive(const std::string& socket, bool json) {
     while (const auto line = input.next()) {
         if (line->find_first_not_of(" \t") == std::string::npos) continue;
         if (*line == "quit" || *line == "exit") break;
+        if (auto words = words_of(*line); !words.empty() && is_resource_command(words.front())) {
+            words.insert(words.begin(), {"-c", config});
+            worst = std::max(worst, resource_command(words));
+            std::fflush(stdout);
+            continue;
+        }
         if (!connection) {
             auto again = Connection::open(socket);
             if (!again) {
@@ -151,13 +189,18 @@ int interactive(const std::string& socket, bool json) {
 }  // namespace weft
 
 int main(int argc, char** argv) {
+    if (const auto arguments = weft::resource_arguments(argc, argv)) return weft::resource_command(*arguments);
     std::string socket = "/run/weft/weft.ctl";
+    std::string config = weft::kConfigFile;
     bool json = false;
     std::vector<std::string> words;
     CLI::App app(weft::kUsage);
     app.name("weftctl");
     app.set_version_flag("--version", "weftctl " WEFT_VERSION);
     app.add_option("-s,--socket", socket, "weftd's control socket")->capture_default_str()->take_last();
+    app.add_option("-c,--config", config, "The weft.conf that says where etcd is; for apply, get and delete")
+        ->capture_default_str()
+        ->take_last();
     app.add_flag("--json", json, "JSON, one object a line, from what has it: show, plan, explain, ready");
     app.prefix_command();  // `ready --bgp` is a word of the command
     app.add_option("command", words, "The command");
@@ -171,5 +214,5 @@ int main(int argc, char** argv) {
         json = true;
         words.pop_back();
     }
-    return words.empty() ? weft::interactive(socket, json) : weft::one_shot(socket, weft::line_of(words), json);
+    return words.empty() ? weft::interactive(socket, config, json) : weft::one_shot(socket, weft::line_of(words), json);
 }

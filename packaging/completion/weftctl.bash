@@ -10,7 +10,7 @@ _weftctl() {
     fi
 
     case $prev in
-        -s | --socket)
+        -s | --socket | -c | --config | -f | --filename)
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             return
             ;;
@@ -22,7 +22,7 @@ _weftctl() {
     for ((i = 1; i < cword; i++)); do
         if [[ -n $skip ]]; then
             skip=
-        elif [[ ${words[i]} == -s || ${words[i]} == --socket ]]; then
+        elif [[ ${words[i]} =~ ^(-[scfo]|--(socket|config|filename|output))$ ]]; then
             skip=yes
         elif [[ ${words[i]} != --json && (${words[i]} != -* || ${#command[@]} -gt 0) ]]; then
             command+=("${words[i]}")
@@ -31,15 +31,24 @@ _weftctl() {
 
     local choices=
     case "${command[*]}" in
-        '') choices='show configure explain plan ready accept node help -s --socket --json --version --help' ;;
+        '') choices='show configure explain plan ready accept node help apply get delete -s --socket -c --config --json --version --help' ;;
         show) choices='status nodes pools blocks tunnels routes bgp protocols config events' ;;
         'show routes') choices='for' ;;
         'show protocols') choices='all' ;;
         configure) choices='check timeout confirm undo' ;;
         accept) choices='source' ;;
         node) choices='remove' ;;
+        apply) choices='-f' ;;
+        get | delete) choices='ippool node bgppeer bgpconfiguration -f' ;;
         ready) choices='--bgp --no-bgp' ;;
     esac
+    if [[ $prev == -o || $prev == --output ]]; then
+        choices='ps wide yaml json'
+    elif [[ $cur == -* && ${command[0]-} == get ]]; then
+        choices='-f -o'
+    elif [[ $cur == -* && ${command[0]-} == delete ]]; then
+        choices='-f --skip-not-exists'
+    fi
     if [[ $cur == -* && ${command[0]-} =~ ^(show|plan|explain|ready)$ ]]; then
         choices+=' --json'
     fi
