@@ -271,7 +271,7 @@ EtcdClient::~EtcdClient() {
     implementation_->queue.clear();
 }
 
-void EtcdClient::read(std::vector<std::string> prefixes, Answer<EtcdSnapshot> done) {
+void EtcdClient::read(std::vector<std::string> prefixes, Answer<EtcdSnapshot> done, EtcdTake take) {
     const auto progress = std::make_shared<PagedRead>();
     progress->left = ranges_of(prefixes);
     progress->limit = implementation_->options.page;
@@ -282,7 +282,7 @@ void EtcdClient::read(std::vector<std::string> prefixes, Answer<EtcdSnapshot> do
     // Calls itself for the next page; what it is called with keeps it.
     const auto next = std::make_shared<std::function<void()>>();
     *next = [weak = implementation_->weak_from_this(), progress, prefixes = std::move(prefixes), done = std::move(done),
-             again = std::weak_ptr(next)] {
+             take = std::move(take), again = std::weak_ptr(next)] {
         const auto self = weak.lock();
         if (!self) return;
         EtcdRangeRequest request = progress->left.back();
@@ -290,7 +290,7 @@ void EtcdClient::read(std::vector<std::string> prefixes, Answer<EtcdSnapshot> do
         request.revision = progress->snapshot.header.revision;
         self->call<decltype(&decode_page), EtcdPage>(
             "/v3/kv/range", encode_range(request), true, &decode_page,
-            [progress, prefixes, done, next = again.lock()](const Failure* failure, EtcdPage page) {
+            [progress, prefixes, done, take, next = again.lock()](const Failure* failure, EtcdPage page) {
                 if (failure != nullptr && failure->too_large && progress->limit > 1) {
                     progress->limit = std::max<std::int64_t>(1, progress->limit / 8);
                     return (*next)();
@@ -302,12 +302,17 @@ void EtcdClient::read(std::vector<std::string> prefixes, Answer<EtcdSnapshot> do
                 }
                 if (failure != nullptr) return done(Error{failure->message});
                 auto& snapshot = progress->snapshot;
-                if (snapshot.header.revision == 0) snapshot.header = page.header;
-                std::move(page.kvs.begin(), page.kvs.end(), std::back_inserter(snapshot.kvs));
+                const bool first = snapshot.header.revision == 0;
+                if (first) snapshot.header = page.header;
                 if (page.more) {
-                    progress->left.back().key = snapshot.kvs.back().key + '\0';
+                    progress->left.back().key = page.kvs.back().key + '\0';
                 } else {
                     progress->left.pop_back();
+                }
+                if (take) {
+                    take(first, std::move(page.kvs));
+                } else {
+                    std::move(page.kvs.begin(), page.kvs.end(), std::back_inserter(snapshot.kvs));
                 }
                 if (!progress->left.empty()) return (*next)();
                 done(std::move(snapshot));

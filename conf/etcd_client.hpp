@@ -51,6 +51,9 @@ struct EtcdSnapshot {
     std::vector<EtcdKeyValue> kvs;  ///< prefix by prefix, each in the order of its keys
 };
 
+/// Takes a page of a reading. `first`: the reading begins, perhaps anew; what was handed over before does not count.
+using EtcdTake = std::function<void(bool first, std::vector<EtcdKeyValue> kvs)>;
+
 struct EtcdStatus {
     std::string endpoint;  ///< the one in use, or that is tried next
     std::string trouble;   ///< of the last request; empty: it was answered
@@ -69,8 +72,9 @@ class EtcdClient {
     EtcdClient(const EtcdClient&) = delete;
     EtcdClient& operator=(const EtcdClient&) = delete;
 
-    /// Everything under these prefixes at one revision, page by page.
-    void read(std::vector<std::string> prefixes, Answer<EtcdSnapshot> done);
+    /// Everything under these prefixes at one revision, page by page. `take`, where set, gets each page as it comes, so
+    /// that not all are held at once; `done` then gets the header alone.
+    void read(std::vector<std::string> prefixes, Answer<EtcdSnapshot> done, EtcdTake take = {});
     /// One key; no kvs: there is none.
     void get(std::string key, Answer<EtcdSnapshot> done);
     void transact(const EtcdTransaction& transaction, Answer<EtcdTransacted> done);

@@ -6,15 +6,16 @@
 #include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "conf/json.hpp"
 
 namespace weft {
 namespace {
 
-/// Long enough for the other keys of one change (a block and its affinity), short enough to go unnoticed.
+/// In a burst: long enough for the other keys of one change (a block and its affinity), short enough to go unnoticed.
 constexpr std::chrono::milliseconds kSettle{5};
+/// So long after the last change the next is the first of its burst, if it is one: it does not wait.
+constexpr std::chrono::milliseconds kQuiet{50};
 
 /// More than any good key; of others the beginning will do.
 constexpr std::size_t kLongestKey = 400;
@@ -49,7 +50,7 @@ void EtcdReader::start(std::function<void(SourceUpdate)> told) {
     follower_ = std::make_unique<EtcdFollower>(
         client_, calico_prefixes(),
         EtcdFollower::Told{
-            .snapshot = [this](const EtcdSnapshot& all) { take(all); },
+            .snapshot = [this](const EtcdSnapshot& all) { taken(all.header); },
             .events = [this](const std::vector<EtcdEvent>& events) { take(events); },
             .trouble =
                 [this](std::string why) {
@@ -57,28 +58,38 @@ void EtcdReader::start(std::function<void(SourceUpdate)> told) {
                     status_.trouble = trouble_;
                     // Only the status is another: nothing is known of the cluster that was not before.
                     told_({.cluster = {}, .settings = {}, .status = status_, .incomplete = {}, .suspicion = {}});
-                }});
+                },
+            .page = [this](bool first, const std::vector<EtcdKeyValue>& kvs) { take_page(first, kvs); }});
 }
 
-void EtcdReader::take(const EtcdSnapshot& all) {
-    if (status_.synced && all.header.cluster_id != store_.cluster_id) {
-        suspicion_ = "another etcd cluster answers than before";
-    } else if (status_.synced && all.header.revision < status_.revision) {
-        suspicion_ = fmt::format("etcd is back at revision {} from {}, as if restored from a backup",
-                                 all.header.revision, status_.revision);
+/// Each page is decoded as it comes: all of them together would be several times as large as what they amount to.
+/// Nothing is told before the last.
+void EtcdReader::take_page(bool first, const std::vector<EtcdKeyValue>& kvs) {
+    if (first) {
+        if (telling_) tell();
+        unseen_.clear();
+        for (ResourceId& id : resources_.ids()) unseen_.insert(std::move(id));
     }
-    store_ = all.header;
-    status_.revision = all.header.revision;
-    status_.synced = true;
-    std::set<ResourceId> gone;
-    for (ResourceId& id : resources_.ids()) gone.insert(std::move(id));
-    for (const EtcdKeyValue& kv : all.kvs) {
+    for (const EtcdKeyValue& kv : kvs) {
         const auto id = id_of_key(kv.key);
         if (!id) continue;
-        gone.erase(*id);
+        unseen_.erase(*id);
         put(*id, kv);
     }
-    for (const ResourceId& id : gone) resources_.remove(id);
+}
+
+void EtcdReader::taken(const EtcdHeader& header) {
+    if (status_.synced && header.cluster_id != store_.cluster_id) {
+        suspicion_ = "another etcd cluster answers than before";
+    } else if (status_.synced && header.revision < status_.revision) {
+        suspicion_ = fmt::format("etcd is back at revision {} from {}, as if restored from a backup", header.revision,
+                                 status_.revision);
+    }
+    store_ = header;
+    status_.revision = header.revision;
+    status_.synced = true;
+    for (const ResourceId& id : unseen_) resources_.remove(id);
+    unseen_.clear();
     tell();
 }
 
@@ -114,7 +125,8 @@ void EtcdReader::put(const ResourceId& id, const EtcdKeyValue& kv) {
 
 void EtcdReader::tell_soon() {
     if (std::exchange(telling_, true)) return;
-    settle_.expires_after(kSettle);
+    const bool quiet = std::chrono::steady_clock::now() - told_at_ > kQuiet;
+    settle_.expires_after(quiet ? std::chrono::milliseconds(0) : kSettle);
     settle_.async_wait([this](const boost::system::error_code& stopped) {
         if (!stopped) tell();
     });
@@ -122,6 +134,7 @@ void EtcdReader::tell_soon() {
 
 void EtcdReader::tell() {
     telling_ = false;
+    told_at_ = std::chrono::steady_clock::now();
     settle_.cancel();
     SourceStatus status = status_;
     status.trouble.clear();

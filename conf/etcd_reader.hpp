@@ -1,11 +1,14 @@
 // `source etcd`: the cluster read from etcd in Calico's layout.
 //
 // Everything of interest is read at one revision, then followed; what was read stays while etcd cannot be reached, and
-// what came meanwhile arrives. Each changed key is decoded once; a burst of changes is told together.
+// what came meanwhile arrives. Each changed key is decoded once. After a quiet while a change is told at once; in a
+// burst several are told together.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <set>
 
 #include "conf/etcd_client.hpp"
 #include "conf/etcd_watch.hpp"
@@ -27,7 +30,8 @@ class EtcdReader final : public ClusterSource {
     EtcdClient& client() { return client_; }
 
   private:
-    void take(const EtcdSnapshot& all);
+    void take_page(bool first, const std::vector<EtcdKeyValue>& kvs);
+    void taken(const EtcdHeader& header);
     void take(const std::vector<EtcdEvent>& events);
     void put(const ResourceId& id, const EtcdKeyValue& kv);
     void tell_soon();
@@ -43,7 +47,9 @@ class EtcdReader final : public ClusterSource {
     std::string trouble_;
     std::string suspicion_;  ///< of the next telling alone
     EtcdHeader store_;
+    std::set<ResourceId> unseen_;  ///< while all is read: what was held before and has not come again
     bool telling_ = false;
+    std::chrono::steady_clock::time_point told_at_{};  ///< last
 };
 
 /// What weft reads of Calico's keys, as prefixes.

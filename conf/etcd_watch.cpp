@@ -239,9 +239,18 @@ struct EtcdFollower::Implementation : std::enable_shared_from_this<EtcdFollower:
         : client(owner), prefixes(std::move(what)), told(std::move(to)), pause(owner.io()) {}
 
     void read() {
-        client.read(prefixes, [weak = weak_from_this()](Result<EtcdSnapshot> all) {
-            if (const auto self = weak.lock()) self->got(std::move(all));
-        });
+        EtcdTake take;
+        if (told.page) {
+            take = [weak = weak_from_this()](bool first, std::vector<EtcdKeyValue> kvs) {
+                if (const auto self = weak.lock()) self->told.page(first, std::move(kvs));
+            };
+        }
+        client.read(
+            prefixes,
+            [weak = weak_from_this()](Result<EtcdSnapshot> all) {
+                if (const auto self = weak.lock()) self->got(std::move(all));
+            },
+            std::move(take));
     }
 
     void got(Result<EtcdSnapshot> all) {

@@ -47,14 +47,17 @@ class EtcdWatch {
 class EtcdFollower {
   public:
     struct Told {
-        /// Everything; the first one, and each time changes may have been missed.
+        /// Everything; the first one, and each time changes may have been missed. Where `page` is set it has come
+        /// through that already, and this tells that it was all.
         std::function<void(EtcdSnapshot)> snapshot;
         std::function<void(const std::vector<EtcdEvent>&)> events;
         /// Why what was told may be out of date, or "" when it is up to date again. What was told before stays true.
         std::function<void(std::string)> trouble;
+        EtcdTake page{};
     };
 
-    /// `client` has to outlive it. Telling begins later, never from here; a callback may end the follower.
+    /// `client` has to outlive it. Telling begins later, never from here; a callback may end the follower, but for
+    /// `page`.
     EtcdFollower(EtcdClient& client, std::vector<std::string> prefixes, Told told);
     ~EtcdFollower();
     EtcdFollower(const EtcdFollower&) = delete;

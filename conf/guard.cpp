@@ -11,6 +11,11 @@ std::size_t missing(const std::vector<T>& before, const std::vector<T>& now, Key
     std::size_t count = 0;
     auto at = now.begin();
     for (const T& each : before) {
+        // Nearly all are where they were.
+        if (at != now.end() && key(*at) == key(each)) {
+            ++at;
+            continue;
+        }
         while (at != now.end() && key(*at) < key(each)) ++at;
         if (at == now.end() || key(*at) != key(each)) ++count;
     }

@@ -207,7 +207,9 @@ void Controller::source_followed() {
     // With the same devices and addresses to look at, what was observed is still what there is.
     if (scope() != watched) observed_stale_ = true;
     registering_.look();
-    reconcile_soon(state_.source.status.name);
+    // At once: a source has waited already for what belongs to one change.
+    cause_ = state_.source.status.name;
+    reconcile();
 }
 
 void Controller::source_noted() {

@@ -11,6 +11,7 @@
 #include "conf/directory_reader.hpp"
 #include "conf/etcd_reader.hpp"
 #include "conf/guard.hpp"
+#include "daemon/memory.hpp"
 
 namespace weft {
 namespace {
@@ -225,6 +226,7 @@ void Follower::remember() {
     const std::string directory = config_.state_directory.value;
     boost::asio::post(disk_, [this, directory, known = now_known(), alive = std::weak_ptr(alive_), &io = io_] {
         const auto written = write_last_known(directory, text_of(known));
+        give_back_memory();
         std::string trouble =
             written ? "" : fmt::format("the last known cluster is not kept: {}", written.error().message);
         boost::asio::post(io, [this, alive, trouble = std::move(trouble)] {

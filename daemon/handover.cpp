@@ -101,14 +101,14 @@ bool Handover::accepts(const Echo& echo, Clock::time_point now, std::chrono::sec
     return true;
 }
 
-Desired Handover::stage(State& state, const Desired& target) {
+Desired Handover::stage(State& state, Desired target) {
     const auto now = Clock::now();
     const auto patience = state.config.handover_prove.value;
     const std::function<bool(const Echo&)> accepted = [&](const Echo& echo) { return accepts(echo, now, patience); };
     Stage stage = weft::stage({.cluster = state.cluster,
                                .node = state.node,
                                .backend = state.backend(),
-                               .target = target,
+                               .target = std::move(target),
                                .observed = state.observed,
                                .turning = turning_,
                                .accepts = accepted,

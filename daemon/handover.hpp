@@ -27,7 +27,7 @@ class Handover {
     /// about this one.
     void configured(const Cluster& before, const Cluster& now);
     /// What the kernel may hold now, on the way to `target`. Also fills State::still_announced.
-    Desired stage(State& state, const Desired& target);
+    Desired stage(State& state, Desired target);
     /// Whether BIRD's routes matter.
     bool looks_at_bird() const { return looks_at_bird_; }
     /// What is under way, and nodes that were not waited for any longer.

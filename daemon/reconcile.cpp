@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "daemon/controller.hpp"
+#include "daemon/memory.hpp"
 #include "daemon/readiness.hpp"
 #include "daemon/supervisor.hpp"
 #include "tunnel/record.hpp"
@@ -86,11 +87,12 @@ void Controller::reconcile() {
     state_.kernel_synced = false;
     if (!state_.behind_since) state_.behind_since = begin;
     bool settled = false;
+    bool large = false;
     for (int pass = 0; pass < kPasses && !settled; ++pass) {
         if (observed_stale_ && !observe()) break;
         Plan wanted =
             plan({.cluster = state_.cluster, .host = state_.host, .node = state_.node, .backend = state_.backend()});
-        state_.desired = handover_.stage(state_, wanted.desired);
+        state_.desired = handover_.stage(state_, std::move(wanted.desired));
         std::ranges::move(handover_.problems(state_), std::back_inserter(wanted.problems));
         std::vector<Change> changes = difference(state_.desired, state_.observed);
         // On the last known cluster nothing is taken away: the kernel may know better than the disk.
@@ -99,8 +101,10 @@ void Controller::reconcile() {
         std::ranges::move(contention_.problems(), std::back_inserter(wanted.problems));
         report_problems(std::move(wanted.problems));
         if (changes.empty()) report_failures({});
+        large = large || changes.size() > kRecordAtMost;
         settled = changes.empty() || apply(changes);
     }
+    if (large) give_back_memory();
     state_.kernel_synced = settled && state_.kernel_failures.empty();
     drift_ = false;
     schedule_contested();

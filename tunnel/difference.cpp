@@ -12,6 +12,11 @@ int sign(std::strong_ordering order) {
 int order(const Address& a, const Address& b) {
     return sign(a <=> b);
 }
+/// As ==, by numbers instead of bytes: asked for each route at each change.
+bool same(const Via& a, const Via& b) {
+    if (a.device != b.device || a.onlink != b.onlink || a.gateway.has_value() != b.gateway.has_value()) return false;
+    return !a.gateway || order(*a.gateway, *b.gateway) == 0;
+}
 int order(const Route& a, const Route& b) {
     if (const int by_address = order(a.destination.address, b.destination.address)) return by_address;
     if (a.destination.length != b.destination.length) return a.destination.length < b.destination.length ? -1 : 1;
@@ -40,8 +45,18 @@ void merge(const std::vector<Wanted>& wanted, const std::vector<Found>& found, E
            Stale stale) {
     auto at = found.begin();
     for (const Wanted& want : wanted) {
-        for (; at != found.end() && order(want, *at) > 0; ++at) {
+        int place = -1;
+        for (; at != found.end() && (place = order(want, *at)) > 0; ++at) {
             if (exists(*at)) stale(*at);
+        }
+        if (at == found.end() || place < 0) {
+            write(want, nullptr);
+            continue;
+        }
+        // Nearly always there is one and it is right. Others of its key then fall behind the next that is wanted.
+        if (exists(*at) && right(want, *at)) {
+            ++at;
+            continue;
         }
         const auto first = at;
         const Found* keep = nullptr;
@@ -248,7 +263,7 @@ class Differ {
 
     /// Whether `have` is where and how `want` says. Marks the nexthop it uses.
     bool right(const Route& want, const ObservedRoute& have) {
-        if (have.route.type != want.type || have.route.protocol != want.protocol || have.route.via != want.via) {
+        if (have.route.type != want.type || have.route.protocol != want.protocol || !same(have.route.via, want.via)) {
             return false;
         }
         if (want.type == RouteType::blackhole || !desired_.use_nexthop_objects) return have.nexthop_id == 0;

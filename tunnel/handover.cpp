@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 namespace weft {
 namespace {
@@ -44,16 +45,15 @@ const Route* find(const std::vector<Route>& routes, const Prefix& destination) {
 
 class Staging {
   public:
-    explicit Staging(const StageInput& input) : input_(input), self_(input.cluster.find_node(input.node)) {}
+    explicit Staging(StageInput input) : input_(std::move(input)), self_(input_.cluster.find_node(input_.node)) {}
 
     Stage run() {
-        result_.desired = input_.target;
         own_routes();
         routes_for_bird();
         announcements();
+        take_target();
         devices();
         keep_interim_names(result_.desired, input_.observed, input_.live_rename);
-        if (!std::ranges::is_sorted(result_.desired.routes)) std::ranges::sort(result_.desired.routes);
         std::ranges::sort(result_.echoes);
         result_.echoes.erase(std::unique(result_.echoes.begin(), result_.echoes.end()), result_.echoes.end());
         return std::move(result_);
@@ -88,22 +88,44 @@ class Staging {
     /// Routes that the target has weftd program.
     void own_routes() {
         Cursor present(input_.observed.routes);
-        std::erase_if(result_.desired.routes, [&](Route& route) {
+        const std::vector<Route>& routes = input_.target.routes;
+        for (std::size_t at = 0; at < routes.size(); ++at) {
+            const Route& route = routes[at];
             const Device to = route.via.device;
-            if (route.type != RouteType::unicast || (to != Device::vxlan4 && to != Device::vxlan6)) return false;
+            if (route.type != RouteType::unicast || (to != Device::vxlan4 && to != Device::vxlan6)) continue;
             const Route* const ours = present.find(route);
+            const bool leads = ours && ours->type == RouteType::unicast;
+            if (leads && ours->via.device == to) continue;
             const Route* const birds = find(input_.observed.bird, route.destination);
-            const Route* const now = ours && ours->type == RouteType::unicast ? ours : birds;
+            const Route* const now = leads ? ours : birds;
             // Where nothing leads there yet, nothing can be lost.
-            if (!now || now->via.device == to || now->via.device == Device::none) return false;
+            if (!now || now->via.device == to || now->via.device == Device::none) continue;
             const auto echo = vxlan_echo(route);
-            if (!echo || !is_a_way_to(*echo, *now, birds) || accepts(*echo)) return false;
+            if (!echo || !is_a_way_to(*echo, *now, birds) || accepts(*echo)) continue;
             ++result_.held;
             // A device that has no role cannot be written to; BIRD's route through one goes on carrying the packets.
-            if (now == birds && now->via.device == Device::other) return true;
-            route.via = now->via;
-            return false;
-        });
+            const bool birds_stays = now == birds && now->via.device == Device::other;
+            held_.push_back({at, birds_stays ? std::nullopt : std::optional(now->via)});
+        }
+    }
+
+    /// The target, with the routes that are held where they are now, and those that BIRD does not carry yet.
+    void take_target() {
+        result_.desired = std::move(input_.target);
+        std::vector<Route>& routes = result_.desired.routes;
+        auto held = held_.begin();
+        std::size_t end = held_.empty() ? routes.size() : held->route;
+        for (std::size_t at = end; at < routes.size(); ++at) {
+            const bool waits = held != held_.end() && held->route == at;
+            const std::optional<Via> via = waits ? (held++)->via : routes[at].via;
+            if (!via) continue;
+            routes[end] = routes[at];
+            routes[end++].via = *via;
+        }
+        routes.resize(end);
+        if (kept_.empty()) return;
+        routes.insert(routes.end(), kept_.begin(), kept_.end());
+        std::ranges::sort(routes);
     }
 
     /// Whether the node was reached like this before, or somebody has just bent our route: that is repaired at once.
@@ -148,10 +170,10 @@ class Staging {
     }
 
     void keep(const Prefix& destination, const Via& via) {
-        result_.desired.routes.push_back({.destination = destination,
-                                          .metric = route_metric(destination.family()),
-                                          .type = RouteType::unicast,
-                                          .via = via});
+        kept_.push_back({.destination = destination,
+                         .metric = route_metric(destination.family()),
+                         .type = RouteType::unicast,
+                         .via = via});
     }
 
     /// A remote node's block in a pool that is BIRD's.
@@ -237,9 +259,9 @@ class Staging {
         for (const ObservedVxlan& have : input_.observed.vxlan) {
             const Device role = have.device.role;
             const auto wanted = [&](const VxlanDevice& want) { return want.role == role; };
-            if (role != Device::other && std::ranges::none_of(input_.target.vxlan, wanted)) leave(role);
+            if (role != Device::other && std::ranges::none_of(result_.desired.vxlan, wanted)) leave(role);
         }
-        if (input_.observed.ipip && input_.observed.ipip->ours && !input_.target.ipip) leave(Device::ipip);
+        if (input_.observed.ipip && input_.observed.ipip->ours && !result_.desired.ipip) leave(Device::ipip);
     }
 
     void leave(Device role) {
@@ -253,8 +275,16 @@ class Staging {
         if (!used) result_.idle.push_back(role);
     }
 
-    const StageInput& input_;
+    /// A route of the target that is not to be as the target has it yet.
+    struct Held {
+        std::size_t route = 0;   ///< its place
+        std::optional<Via> via;  ///< where it leads meanwhile; unset: it is not there yet
+    };
+
+    StageInput input_;
     const Node* self_;
+    std::vector<Held> held_;   ///< in the order of their places
+    std::vector<Route> kept_;  ///< that the target does not have any more
     Stage result_;
 };
 
@@ -287,8 +317,8 @@ void keep_interim_names(Desired& desired, const Observed& observed, bool live_re
     std::ranges::sort(desired.sysctls);
 }
 
-Stage stage(const StageInput& input) {
-    return Staging(input).run();
+Stage stage(StageInput input) {
+    return Staging(std::move(input)).run();
 }
 
 std::vector<Prefix> turned_pools(const Cluster& before, const Cluster& now) {

@@ -57,7 +57,7 @@ struct StageInput {
     const Cluster& cluster;
     std::string_view node;  ///< this node's name
     Backend backend = Backend::bird;
-    const Desired& target;
+    Desired target;
     const Observed& observed;
     /// Pools whose encapsulation has changed since weftd runs: BIRD is about to change its routes in them.
     const std::vector<Prefix>& turning;
@@ -82,7 +82,8 @@ struct Stage {
     bool done() const { return echoes.empty() && draining.empty() && still_announced.empty() && held == 0; }
 };
 
-Stage stage(const StageInput& input);
+/// One walk along the target's routes; where nothing is under way the target itself comes back, not copied.
+Stage stage(StageInput input);
 
 /// A device with an interim name keeps it until it can get its own without being set down.
 void keep_interim_names(Desired& desired, const Observed& observed, bool live_rename);

@@ -25,9 +25,23 @@ bool by_key(const Entry& a, const Entry& b) {
     return key(a) < key(b);
 }
 
+/// Up to so many are put in or taken out one by one.
+constexpr std::size_t kFew = 32;
+
 /// Merges `added` into `all`, an added one taking the place of one with its key, and takes `removed` out.
 template <class Entry, class Less>
 void update(std::vector<Entry>& all, std::vector<Entry>& added, std::vector<Entry>& removed, Less less) {
+    if (added.size() + removed.size() <= kFew) {
+        for (const Entry& entry : removed) {
+            const auto [first, last] = std::ranges::equal_range(all, entry, less);
+            all.erase(first, last);
+        }
+        for (const Entry& entry : added) {
+            const auto [first, last] = std::ranges::equal_range(all, entry, less);
+            all.insert(all.erase(first, last), entry);
+        }
+        return;
+    }
     if (!removed.empty()) {
         std::ranges::sort(removed, less);
         std::erase_if(all, [&](const Entry& entry) { return std::ranges::binary_search(removed, entry, less); });

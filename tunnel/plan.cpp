@@ -3,6 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <span>
+
+#include "tunnel/plan_order.hpp"
 
 namespace weft {
 namespace {
@@ -38,7 +42,6 @@ enum class Why : std::uint8_t {
 struct Verdict {
     Path path = Path::withheld;
     Why why = Why::no_pool;
-    Via via;
 };
 
 /// What is the same for every block: this node, and for each family whether VXLAN can work here at all.
@@ -101,33 +104,42 @@ Here here(const PlanInput& input) {
 
 Verdict judge(const Here& here, const Pool* pool, const Block& block) {
     const PlanInput& input = here.input;
-    if (pool == nullptr) return {.path = Path::unserved, .why = Why::no_pool, .via = {}};
+    if (pool == nullptr) return {.path = Path::unserved, .why = Why::no_pool};
     const Node& node = input.cluster.nodes[block.node];
-    if (input.backend == Backend::none) return {.path = Path::unserved, .why = Why::backend_none, .via = {}};
-    if (&node == here.self) return {.path = Path::local, .why = Why::own, .via = {}};
+    if (input.backend == Backend::none) return {.path = Path::unserved, .why = Why::backend_none};
+    if (&node == here.self) return {.path = Path::local, .why = Why::own};
     if (pool->vxlan == Encapsulate::never) {
-        if (input.backend == Backend::bird) return {.path = Path::bgp, .why = Why::by_bgp, .via = {}};
-        return {.path = Path::unserved, .why = Why::backend_vxlan, .via = {}};
+        if (input.backend == Backend::bird) return {.path = Path::bgp, .why = Why::by_bgp};
+        return {.path = Path::unserved, .why = Why::backend_vxlan};
     }
     const Family family = block.cidr.family();
-    if (!here.obstacle(family).empty()) return {.path = Path::withheld, .why = Why::no_vxlan_here, .via = {}};
+    if (!here.obstacle(family).empty()) return {.path = Path::withheld, .why = Why::no_vxlan_here};
     const auto& address = node.address(family);
-    if (!address) return {.path = Path::withheld, .why = Why::no_peer_address, .via = {}};
+    if (!address) return {.path = Path::withheld, .why = Why::no_peer_address};
     // Calico's rule: the remote address in this node's own subnet, whatever the remote's prefix length says.
     const bool near = here.subnet[family == Family::v4 ? 0 : 1]->contains(address->address);
-    if (pool->vxlan == Encapsulate::cross_subnet && near) {
-        return {.path = Path::direct,
-                .why = Why::same_subnet,
-                .via = {.device = under_device(family), .gateway = address->address, .onlink = true}};
+    if (pool->vxlan == Encapsulate::cross_subnet && near) return {.path = Path::direct, .why = Why::same_subnet};
+    if (!node.vxlan(family)) return {.path = Path::withheld, .why = Why::no_peer_tunnel};
+    return {.path = Path::vxlan, .why = pool->vxlan == Encapsulate::always ? Why::always : Why::other_subnet};
+}
+
+/// Where a block's packets go that take this path, vxlan or direct. Written into its place, which is untouched so far:
+/// a plan makes 20,000 of them.
+void lead(Via& via, const Cluster& cluster, const Block& block, Path path) {
+    const Node& node = cluster.nodes[block.node];
+    const Family family = block.cidr.family();
+    if (path == Path::direct) {
+        via.device = under_device(family);
+        via.gateway = node.address(family)->address;
+        via.onlink = true;
+        return;
     }
-    const auto& vtep = node.vxlan(family);
-    if (!vtep) return {.path = Path::withheld, .why = Why::no_peer_tunnel, .via = {}};
-    const Why why = pool->vxlan == Encapsulate::always ? Why::always : Why::other_subnet;
+    via.device = vxlan_device(family);
+    const Address& vtep = *node.vxlan(family);
     // The tunnel address as a block of its own: it is on the link, there is no gateway to it but itself.
-    if (block.cidr.is_host() && block.cidr.address == *vtep) {
-        return {.path = Path::vxlan, .why = why, .via = {.device = vxlan_device(family), .gateway = {}}};
-    }
-    return {.path = Path::vxlan, .why = why, .via = {.device = vxlan_device(family), .gateway = *vtep, .onlink = true}};
+    if (block.cidr.is_host() && block.cidr.address == vtep) return;
+    via.gateway = vtep;
+    via.onlink = true;
 }
 
 std::string text_of(const Here& here, const Pool* pool, const Block& block, Why why) {
@@ -180,21 +192,6 @@ std::uint32_t tunnel_mtu(std::optional<std::uint32_t> wanted, const Underlay& un
     return std::min(*wanted, most);
 }
 
-/// Drops all but the first of entries with one key, naming the rest: two nodes that claim one address or MAC must not
-/// take turns in the kernel.
-template <class T, class Same>
-void keep_first(std::vector<T>& entries, Same same, std::string_view what, std::vector<Problem>& problems) {
-    for (std::size_t i = 1; i < entries.size(); ++i) {
-        if (!same(entries[i - 1], entries[i])) continue;
-        problems.push_back({.object = std::string(what),
-                            .text = fmt::format("two nodes claim one: '{}' and '{}'; the first is used. Give each node "
-                                                "its own",
-                                                to_string(entries[i - 1]), to_string(entries[i])),
-                            .unready = false});
-    }
-    entries.erase(std::unique(entries.begin(), entries.end(), same), entries.end());
-}
-
 void plan_vxlan_device(const Here& here, Family family, Plan& plan) {
     const VxlanSettings& settings = here.input.cluster.vxlan;
     const Underlay& underlay = *here.input.host.underlay(family);
@@ -225,31 +222,34 @@ void plan_vxlan_device(const Here& here, Family family, Plan& plan) {
     plan.desired.vxlan.push_back(std::move(device));
 }
 
-void plan_vteps(const Here& here, Family family, Plan& plan) {
-    const Device device = vxlan_device(family);
-    for (const Node& node : here.input.cluster.nodes) {
-        const auto& vtep = node.vxlan(family);
-        if (&node == here.self || !vtep || !node.address(family)) continue;
-        const Mac mac = node.mac(family);
-        plan.desired.neighbours.push_back({.device = device, .address = *vtep, .mac = mac});
-        plan.desired.fdb.push_back({.device = device, .mac = mac, .destination = node.address(family)->address});
-        // A tunnel address outside the node's own blocks is reached by no block's route (borrowed, or from elsewhere).
-        const Block* const block = here.input.cluster.block_of(*vtep);
-        const bool covered = block != nullptr && &here.input.cluster.nodes[block->node] == &node;
-        if (!covered) {
-            plan.desired.routes.push_back({.destination = host_prefix(*vtep),
-                                           .metric = route_metric(family),
-                                           .type = RouteType::unicast,
-                                           .via = {.device = device, .gateway = {}}});
-        }
+/// Whether the first of `blocks` is the most specific one that holds `vtep`: borrowed addresses, which win over the
+/// block that they lie in, follow it.
+bool most_specific(std::span<const Block> blocks, const Address& vtep) {
+    const Prefix& cidr = blocks.front().cidr;
+    if (!cidr.contains(vtep)) return false;
+    for (const Block& inside : blocks.subspan(1)) {
+        if (!cidr.contains(inside.cidr)) break;
+        if (inside.cidr.contains(vtep)) return false;
     }
+    return true;
 }
 
-void plan_routes(const Here& here, Plan& plan) {
+/// For each node whether its tunnel address lies in a block of its own.
+using Covered = std::array<std::vector<bool>, 2>;
+
+Covered plan_routes(const Here& here, Plan& plan) {
     const Cluster& cluster = here.input.cluster;
     plan.desired.routes.reserve(cluster.blocks.size() + 16);
+    Covered covered;
+    covered.fill(std::vector<bool>(cluster.nodes.size(), false));
     const Pool* pool = nullptr;
-    for (const Block& block : cluster.blocks) {
+    for (auto at = cluster.blocks.begin(); at != cluster.blocks.end(); ++at) {
+        const Block& block = *at;
+        const Family family = block.cidr.family();
+        const auto& vtep = cluster.nodes[block.node].vxlan(family);
+        if (vtep && most_specific({at, cluster.blocks.end()}, *vtep)) {
+            covered[family == Family::v4 ? 0 : 1][block.node] = true;
+        }
         if (pool == nullptr || !pool->cidr.contains(block.cidr)) pool = cluster.pool_of(block.cidr);
         const Verdict verdict = judge(here, pool, block);
         if (verdict.path == Path::local && !block.cidr.is_host() &&
@@ -257,10 +257,33 @@ void plan_routes(const Here& here, Plan& plan) {
             plan.desired.routes.push_back(
                 {.destination = block.cidr, .metric = kBlackholeMetric, .type = RouteType::blackhole, .via = {}});
         } else if (verdict.path == Path::vxlan || verdict.path == Path::direct) {
-            plan.desired.routes.push_back({.destination = block.cidr,
-                                           .metric = route_metric(block.cidr.family()),
+            Route& route = plan.desired.routes.emplace_back();
+            route.destination = block.cidr;
+            route.metric = route_metric(family);
+            lead(route.via, cluster, block, verdict.path);
+        }
+    }
+    return covered;
+}
+
+void plan_vteps(const Here& here, Family family, const std::vector<bool>& covered, Plan& plan) {
+    const Device device = vxlan_device(family);
+    const auto& nodes = here.input.cluster.nodes;
+    plan.desired.neighbours.reserve(plan.desired.neighbours.size() + nodes.size());
+    plan.desired.fdb.reserve(plan.desired.fdb.size() + nodes.size());
+    for (std::size_t at = 0; at < nodes.size(); ++at) {
+        const Node& node = nodes[at];
+        const auto& vtep = node.vxlan(family);
+        if (&node == here.self || !vtep || !node.address(family)) continue;
+        const Mac mac = node.mac(family);
+        plan.desired.neighbours.push_back({.device = device, .address = *vtep, .mac = mac});
+        plan.desired.fdb.push_back({.device = device, .mac = mac, .destination = node.address(family)->address});
+        // A tunnel address outside the node's own blocks is reached by no block's route (borrowed, or from elsewhere).
+        if (!covered[at]) {
+            plan.desired.routes.push_back({.destination = host_prefix(*vtep),
+                                           .metric = route_metric(family),
                                            .type = RouteType::unicast,
-                                           .via = verdict.via});
+                                           .via = {.device = device, .gateway = {}}});
         }
     }
 }
@@ -305,32 +328,6 @@ void name_unserved_pools(const Here& here, Plan& plan) {
     }
 }
 
-/// What follows the cluster's order mostly has its own already.
-template <class T>
-void sort_unless_sorted(std::vector<T>& values) {
-    if (!std::is_sorted(values.begin(), values.end())) std::sort(values.begin(), values.end());
-}
-
-void sort_and_check(Plan& plan) {
-    Desired& desired = plan.desired;
-    std::sort(desired.sysctls.begin(), desired.sysctls.end());
-    desired.sysctls.erase(std::unique(desired.sysctls.begin(), desired.sysctls.end()), desired.sysctls.end());
-    sort_unless_sorted(desired.neighbours);
-    keep_first(
-        desired.neighbours,
-        [](const Neighbour& a, const Neighbour& b) { return a.device == b.device && a.address == b.address; },
-        "VXLAN tunnel address", plan.problems);
-    std::sort(desired.fdb.begin(), desired.fdb.end());
-    keep_first(
-        desired.fdb, [](const FdbEntry& a, const FdbEntry& b) { return a.device == b.device && a.mac == b.mac; },
-        "VTEP MAC address", plan.problems);
-    sort_unless_sorted(desired.routes);
-    keep_first(
-        desired.routes,
-        [](const Route& a, const Route& b) { return a.destination == b.destination && a.metric == b.metric; }, "route",
-        plan.problems);
-}
-
 }  // namespace
 
 std::string_view to_string(Path path) {
@@ -373,7 +370,7 @@ Plan plan(const PlanInput& input) {
         plan.desired.sysctls.push_back(
             {.path = family == Family::v4 ? "ipv4/ip_forward" : "ipv6/conf/all/forwarding", .value = "1"});
     }
-    plan_routes(at, plan);
+    const Covered covered = plan_routes(at, plan);
     for (const Family family : kFamilies) {
         if (!any_pool(input.cluster, family, &Pool::vxlan)) continue;
         if (!at.obstacle(family).empty()) {
@@ -384,10 +381,10 @@ Plan plan(const PlanInput& input) {
             continue;
         }
         plan_vxlan_device(at, family, plan);
-        plan_vteps(at, family, plan);
+        plan_vteps(at, family, covered[family == Family::v4 ? 0 : 1], plan);
     }
     plan_ipip(at, plan);
-    sort_and_check(plan);
+    put_in_order(plan);
     return plan;
 }
 
@@ -395,7 +392,11 @@ Decision decide(const PlanInput& input, const Block& block) {
     const Here at = here(input);
     const Pool* const pool = input.cluster.pool_of(block.cidr);
     const Verdict verdict = judge(at, pool, block);
-    return {.path = verdict.path, .via = verdict.via, .why = text_of(at, pool, block, verdict.why)};
+    Decision decision{.path = verdict.path, .via = {}, .why = text_of(at, pool, block, verdict.why)};
+    if (verdict.path == Path::vxlan || verdict.path == Path::direct) {
+        lead(decision.via, input.cluster, block, verdict.path);
+    }
+    return decision;
 }
 
 }  // namespace weft

@@ -13,6 +13,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "tests/bench/measure.hpp"
+
 namespace weft::bench {
 namespace {
 
@@ -69,6 +71,7 @@ class Socket {
         if (descriptor_ < 0) throw std::runtime_error("netlink socket");
         const int one = 1;
         setsockopt(descriptor_, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof one);
+        setsockopt(descriptor_, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &one, sizeof one);
         const int buffer = 4 << 20;
         setsockopt(descriptor_, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof buffer);
     }
@@ -94,8 +97,32 @@ class Socket {
         if (error != 0) throw std::runtime_error(std::string("netlink: ") + std::strerror(-error));
     }
 
+    /// Asks for a dump; answers how many objects came.
+    template <class Header>
+    std::size_t dump(std::uint16_t type, const Header& header, std::uint16_t attribute = 0, std::uint32_t value = 0) {
+        Messages request;
+        request.begin(type, NLM_F_REQUEST | NLM_F_DUMP, header);
+        if (attribute != 0) request.attribute(attribute, value);
+        request.end();
+        if (::send(descriptor_, request.data(), request.start(1), 0) < 0) throw std::runtime_error("netlink send");
+        std::size_t count = 0;
+        buffer_.resize(1U << 18U);
+        for (;;) {
+            const ssize_t size = recv(descriptor_, buffer_.data(), buffer_.size(), 0);
+            if (size <= 0) throw std::runtime_error("netlink: no dump");
+            for (ssize_t at = 0; at + NLMSG_HDRLEN <= size;) {
+                nlmsghdr head{};
+                std::memcpy(&head, buffer_.data() + at, sizeof head);
+                if (head.nlmsg_type == NLMSG_DONE || head.nlmsg_type == NLMSG_ERROR) return count;
+                ++count;
+                at += static_cast<ssize_t>(NLMSG_ALIGN(head.nlmsg_len));
+            }
+        }
+    }
+
   private:
     int descriptor_;
+    std::vector<char> buffer_;
 };
 
 void lay_out_vteps(const Desired& desired, int index, Messages& messages) {
@@ -146,12 +173,13 @@ void lay_out_nexthop(const Via& via, std::uint32_t id, int family, std::uint32_t
 }
 
 /// All routes, either by nexthop object or the classic way.
-void lay_out_routes(const Desired& desired, std::uint32_t index, bool objects, Messages& messages) {
+void lay_out_routes(const Desired& desired, std::uint32_t index, bool objects, std::uint32_t first_id,
+                    Messages& messages) {
     std::map<Via, std::uint32_t> ids;
     if (objects) {
         for (const Route& route : desired.routes) {
             if (route.type == RouteType::blackhole) continue;
-            const auto id = static_cast<std::uint32_t>(1000 + ids.size());
+            const auto id = static_cast<std::uint32_t>(first_id + ids.size());
             if (ids.emplace(route.via, id).second) {
                 lay_out_nexthop(route.via, id, family_of(route.destination.address), index, messages);
             }
@@ -175,29 +203,46 @@ void lay_out_routes(const Desired& desired, std::uint32_t index, bool objects, M
 
 }  // namespace
 
-Floor write_floor(const Desired& desired, unsigned device_index) {
+Floor write_floor(const Desired& desired, unsigned device_index, std::uint32_t first_id) {
     Messages messages;
     lay_out_vteps(desired, static_cast<int>(device_index), messages);
-    lay_out_routes(desired, device_index, desired.use_nexthop_objects, messages);
+    lay_out_routes(desired, device_index, desired.use_nexthop_objects, first_id, messages);
     const Socket socket;
-    const auto begin = std::chrono::steady_clock::now();
+    const Stopwatch watch;
     for (std::size_t first = 0; first < messages.count();) {
         std::size_t last = first + 1;
         while (last < messages.count() && messages.start(last + 1) - messages.start(first) <= kBatch) ++last;
         socket.send(messages, first, last);
         first = last;
     }
-    return {.whole = std::chrono::steady_clock::now() - begin, .messages = messages.count()};
+    return {watch.milliseconds(), watch.cpu_milliseconds(), messages.count()};
 }
 
 Floor write_rival(const Desired& desired, unsigned device_index) {
     Messages messages;
     lay_out_vteps(desired, static_cast<int>(device_index), messages);
-    lay_out_routes(desired, device_index, false, messages);
+    lay_out_routes(desired, device_index, false, 0, messages);
     const Socket socket;
-    const auto begin = std::chrono::steady_clock::now();
+    const Stopwatch watch;
     for (std::size_t i = 0; i < messages.count(); ++i) socket.send(messages, i, i + 1);
-    return {.whole = std::chrono::steady_clock::now() - begin, .messages = messages.count()};
+    return {watch.milliseconds(), watch.cpu_milliseconds(), messages.count()};
+}
+
+Floor dump_floor(Family family, unsigned device_index, bool objects) {
+    Socket socket;
+    const Stopwatch watch;
+    std::size_t count = 0;
+    if (objects) count += socket.dump(RTM_GETNEXTHOP, nhmsg{});
+    rtmsg route{};
+    route.rtm_family = family == Family::v4 ? AF_INET : AF_INET6;
+    route.rtm_protocol = kProtocol;
+    count += socket.dump(RTM_GETROUTE, route, RTA_TABLE, std::uint32_t{RT_TABLE_MAIN});
+    ndmsg entries{};
+    count += socket.dump(RTM_GETNEIGH, entries, NDA_IFINDEX, device_index);
+    entries.ndm_family = AF_BRIDGE;
+    entries.ndm_ifindex = static_cast<int>(device_index);
+    count += socket.dump(RTM_GETNEIGH, entries);
+    return {watch.milliseconds(), watch.cpu_milliseconds(), count};
 }
 
 }  // namespace weft::bench

@@ -4,9 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <chrono>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <random>
 
 namespace weft {
 namespace {
@@ -252,6 +255,53 @@ TEST(Manifests, are_ours_by_group_kind_and_name) {
     EXPECT_FALSE(id(R"({"kind":"IPPool"})"));
     EXPECT_FALSE(id(R"([])"));
     EXPECT_FALSE(id(R"({"apiVersion":7,"kind":[],"metadata":"x"})"));
+}
+
+/// What they amount to is kept up to date object by object; it has to be what the objects that are there say.
+TEST_F(ResourcesTest, amount_to_the_same_in_whatever_order_they_came_and_went) {
+    std::mt19937 random(20'000);
+    const auto below = [&](unsigned bound) { return std::uniform_int_distribution<unsigned>(0, bound - 1)(random); };
+    std::map<std::string, std::string> there;
+    const auto some_key = [&] {
+        const unsigned of = below(12);
+        const unsigned owner = below(4);
+        if (below(8) == 0) return fmt::format("/calico/resources/v3/projectcalico.org/nodes/n{}", owner);
+        if (below(2) == 0) return fmt::format("/calico/ipam/v2/assignment/ipv4/block/10.65.{}.0-26", of);
+        return fmt::format("/calico/ipam/v2/host/n{}/ipv4/block/10.65.{}.0-26", owner, of);
+    };
+    const auto some_value = [&](const std::string& key) -> std::string {
+        if (key.find("/nodes/") != std::string::npos) {
+            return fmt::format(R"({{"spec":{{"bgp":{{"ipv4Address":"192.0.2.{}/24"}}}}}})", below(200) + 1);
+        }
+        if (key.find("/host/") != std::string::npos) {
+            constexpr std::array kStates{"confirmed", "confirmed", "pending", "pendingDeletion"};
+            return fmt::format(R"({{"state":"{}"}})", kStates.at(below(4)));
+        }
+        const std::string base = key.substr(key.rfind('/') + 1, key.rfind(".0-26") - key.rfind('/') - 1);
+        const std::string owner = below(4) == 0 ? "null" : fmt::format("\"host:n{}\"", below(4));
+        if (below(3) != 0) return fmt::format(R"({{"cidr":"{}.0/26","affinity":{}}})", base, owner);
+        return fmt::format(
+            R"({{"cidr":"{}.0/26","affinity":{},"allocations":[{}0],"attributes":[{{"secondary":{{"node":"n{}"}}}}]}})",
+            base, owner, below(2) == 0 ? "null," : "", below(4));
+    };
+    for (int step = 0; step < 3'000; ++step) {
+        const std::string key = some_key();
+        if (below(3) == 0) {
+            there.erase(key);
+            held_.remove(*id_of_key(key));
+        } else {
+            there[key] = some_value(key);
+            put(key, there[key]);
+        }
+        // Now and then, so that few and many changes are taken in at once.
+        if (below(step % 1'000 < 500 ? 3 : 150) != 0) continue;
+        Resources afresh(false);
+        for (const auto& [other, value] : there) put_into(afresh, other, value);
+        std::vector<ObjectTrouble> troubles;
+        std::vector<ObjectTrouble> expected;
+        ASSERT_EQ(held_.cluster(&troubles), afresh.cluster(&expected)) << "after step " << step;
+        ASSERT_EQ(troubles, expected) << "after step " << step;
+    }
 }
 
 /// 5,000 nodes and 20,000 blocks with their affinities: one change and the cluster it makes, in little time.

@@ -55,6 +55,14 @@ TEST_P(BothForms, nodes_move_between_underlay_and_tunnel_without_a_missing_route
     converge(before);
 }
 
+TEST_F(KernelTest, tells_which_kinds_of_device_it_can_make_and_makes_none) {
+    EXPECT_TRUE(kernel_->can_make("vxlan"));
+    EXPECT_FALSE(kernel_->can_make("weft-nonsense"));
+    kernel_->can_make("ipip");
+    EXPECT_EQ(output_of("ip link show type vxlan"), "");
+    EXPECT_EQ(output_of("ip link show").find("weft"), std::string::npos);
+}
+
 TEST_F(KernelTest, wanting_nothing_leaves_nothing_of_ours) {
     converge(cluster_state(20, 2));
     converge(Desired{});

@@ -4,6 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <random>
+#include <tuple>
+
 #include "literals.hpp"
 #include "tunnel/record.hpp"
 
@@ -261,6 +267,77 @@ TEST(Plan, a_node_outside_the_cluster_is_a_fault_only_when_there_is_a_cluster) {
     EXPECT_TRUE(stranger.problems[0].unready);
     EXPECT_THAT(stranger.desired.routes, IsEmpty());
     EXPECT_THAT(plan_of(Cluster{}).problems, IsEmpty());
+}
+
+/// A cluster in which names, addresses, tunnel addresses, MACs and blocks all have orders of their own, some tunnel
+/// addresses lie in other nodes' blocks or in none, and some are borrowed.
+Cluster jumbled(std::mt19937& random) {
+    const auto below = [&](unsigned bound) { return std::uniform_int_distribution<unsigned>(0, bound - 1)(random); };
+    Cluster cluster = three_nodes(Encapsulate::always);
+    for (Node& node : cluster.nodes) node.vxlan4 = node.vxlan6 = std::nullopt;
+    std::vector<unsigned> numbers(60);
+    std::iota(numbers.begin(), numbers.end(), 1U);
+    std::shuffle(numbers.begin(), numbers.end(), random);
+    const unsigned offset = below(1'000);
+    for (const unsigned number : numbers) {
+        Node node;
+        node.name = "n" + std::to_string((number * 919 + offset) % 1'000);
+        node.address4 = parse_interface_address("203.0.113." + std::to_string(number) + "/24");
+        node.address6 = parse_interface_address("2001:db8:2::" + std::to_string(number) + "/64");
+        const auto at = static_cast<std::uint32_t>(cluster.nodes.size());
+        cluster.nodes.push_back(node);
+        cluster.blocks.push_back({P(("10.65." + std::to_string(100 + number) + ".0/26").c_str()), at});
+        cluster.blocks.push_back({P(("fd00:65::" + std::to_string(100 + number) + ":0/122").c_str()), at});
+    }
+    for (unsigned borrowed = 1; borrowed <= 60; ++borrowed) {
+        if (below(3) != 0) continue;
+        const std::string address = "10.65." + std::to_string(100 + borrowed) + "." + std::to_string(2 + below(2));
+        cluster.blocks.push_back({P((address + "/32").c_str()), below(63)});
+    }
+    std::shuffle(numbers.begin(), numbers.end(), random);
+    for (std::size_t at = 0; at < numbers.size(); ++at) {
+        if (below(3) != 0) continue;
+        const std::string address = "10.65." + std::to_string(100 + numbers[at]) + "." + std::to_string(2 + below(2));
+        cluster.nodes[at].vxlan4 = A(address.c_str());
+    }
+    normalise(cluster);
+    return cluster;
+}
+
+TEST(Plan, is_in_order_whatever_the_order_of_names_and_addresses) {
+    std::mt19937 random(7);
+    for (int round = 0; round < 50; ++round) {
+        const Desired desired = plan_of(jumbled(random)).desired;
+        const auto key_of_neighbour = [](const Neighbour& at) { return std::tie(at.device, at.address); };
+        const auto key_of_entry = [](const FdbEntry& at) { return std::tie(at.device, at.mac); };
+        const auto key_of_route = [](const Route& at) { return std::tie(at.destination, at.metric); };
+        EXPECT_EQ(std::ranges::adjacent_find(desired.neighbours, std::greater_equal{}, key_of_neighbour),
+                  desired.neighbours.end());
+        EXPECT_EQ(std::ranges::adjacent_find(desired.fdb, std::greater_equal{}, key_of_entry), desired.fdb.end());
+        EXPECT_EQ(std::ranges::adjacent_find(desired.routes, std::greater_equal{}, key_of_route), desired.routes.end());
+        EXPECT_EQ(desired.fdb.size(), 62U * 2);
+    }
+}
+
+TEST(Plan, gives_a_link_route_to_just_those_tunnel_addresses_that_no_block_of_their_node_leads_to) {
+    std::mt19937 random(8);
+    for (int round = 0; round < 50; ++round) {
+        const Cluster cluster = jumbled(random);
+        const Desired desired = plan_of(cluster).desired;
+        for (const Node& node : cluster.nodes) {
+            for (const Family family : kFamilies) {
+                const auto& vtep = node.vxlan(family);
+                if (!vtep || node.name == "a") continue;
+                const Block* const block = cluster.block_of(*vtep);
+                const bool own = block != nullptr && &cluster.nodes[block->node] == &node;
+                const auto route = std::ranges::find(desired.routes, host_prefix(*vtep), &Route::destination);
+                const bool there = route != desired.routes.end() && route->type == RouteType::unicast;
+                // Where the block is the tunnel address alone, its route is the link route.
+                if (own && block->cidr.is_host()) continue;
+                EXPECT_EQ(there, !own) << node.name << " " << to_string(*vtep);
+            }
+        }
+    }
 }
 
 TEST(Record, enters_acknowledged_changes_so_that_nothing_is_left_to_do) {

@@ -3,6 +3,7 @@ import os
 
 from weftlab.kernel import Monitor
 from weftlab.lab import becomes, eventually, pools
+from weftlab.namespace import run
 
 POOLS = pools('vxlan cross subnet;')
 
@@ -179,7 +180,8 @@ def a_broken_file_changes_nothing(lab):
     lab.settled()
     before = a.kernel.snapshot()
     with Monitor(a.namespace) as monitor:
-        for text in ('pool 10.65.0.0/16 { vxlan sometimes; }', 'pool 10.65.0.1/16 { }', lab.config(POOLS)[:-3]):
+        for text in ('pool 10.65.0.0/16 { vxlan sometimes; }', 'pool 10.65.0.1/16 { }', lab.config(POOLS)[:-3],
+                     lab.config(POOLS) + 'protocol quic { }'):  # the last as of a newer version
             seen = len(a.log())
             lab.reload(text, [a])
             eventually(lambda: 'weft.conf:' in a.log()[seen:], f'a tells what is wrong with {text[:30]!r}')
@@ -189,6 +191,45 @@ def a_broken_file_changes_nothing(lab):
     assert a.process.poll() is None
     lab.reload(lab.config(pools('vxlan always;')), [a])
     eventually(lambda: a.kernel.routes(4, dst='10.65.1.0/26')[0]['dev'] == 'vxlan.calico', 'a good file is taken again')
+
+
+def _a_module_is_missing(lab, module, before, after):
+    """The file asks for devices that the kernel cannot make: refused, and nothing is another than it was."""
+    if lab.here:  # this machine's modules stay
+        return
+    a, b, c = lab.three_nodes()
+    lab.start(lab.config(before, settings='calico_backend bird;', families=(4,)))
+    lab.everybody_reaches_everybody(family=4, within=30)
+    for node in (a, b, c):
+        eventually(node.ready, f'{node} is ready', 30)
+    loader = a.namespace.sysctl('kernel/modprobe')
+    a.namespace.sysctl('kernel/modprobe', '/bin/false')
+    try:
+        run('rmmod', module)
+        kernel, answer = a.kernel.snapshot(), a.weftctl('show', 'config')
+        with lab.traffic(milliseconds=10) as traffic:
+            a.write(lab.config(after, settings='calico_backend bird;', families=(4,)))
+            for words in (('plan',), ('configure',)):
+                done = a.run(lab.program('weftctl'), *words, check=False)
+                assert done.returncode == 1 and f'no {module} module, which pool 10.65.0.0/16 needs' in done.stderr, done
+            a.reload()
+            eventually(lambda: a.metric('weft_config_reloads_total')['{result="error"}'] == 2, 'the signal is refused too')
+            lab.pause(0.5)
+        assert traffic.lost() == {}, traffic.lost()
+        assert a.kernel.snapshot() == kernel and a.weftctl('show', 'config') == answer
+        assert a.ready()
+    finally:
+        a.namespace.sysctl('kernel/modprobe', loader)
+        run(loader, module)
+    a.weftctl('configure')
+
+
+def a_file_that_needs_ipip_where_there_is_none_changes_nothing(lab):
+    _a_module_is_missing(lab, 'ipip', 'pool 10.65.0.0/16 { vxlan always; }\n', 'pool 10.65.0.0/16 { ipip always; }\n')
+
+
+def a_file_that_needs_vxlan_where_there_is_none_changes_nothing(lab):
+    _a_module_is_missing(lab, 'vxlan', 'pool 10.65.0.0/16 { ipip always; }\n', 'pool 10.65.0.0/16 { vxlan always; }\n')
 
 
 def an_unconfirmed_configuration_is_undone(lab):

@@ -42,7 +42,8 @@ class Shape:
     def draw(rng):
         shape = Shape(v4=rng.choice(('vxlan always', 'vxlan cross subnet', 'ipip always', 'ipip cross subnet', 'never')),
                       v6=rng.choice(('vxlan always', 'vxlan cross subnet', 'never')),
-                      vni=rng.choice((4096, 4096, 77)), port=rng.choice((4789, 4789, 8472)), mtu=rng.choice((0, 0, 1400)))
+                      vni=rng.choice((4096, 4096, 77)), port=rng.choice((4789, 4789, 8472)),
+                      mtu=rng.choice((0, 0, 1400)))
         vxlan_alone = shape.v4.startswith('vxlan') and shape.v6.startswith('vxlan')
         return dataclasses.replace(shape, backend=rng.choice(('bird', 'vxlan')) if vxlan_alone else 'bird')
 
@@ -63,10 +64,11 @@ class Excuse:
 class Chaos:
     """A running cluster, what it is configured to be, and the judgement after each step.
 
-    `render(chaos, node, shape)` brings a node its configuration and tells its weftd, if it runs."""
+    `render(chaos, node, shape)` brings a node its configuration and tells its weftd, if it runs; `name`: of the
+    scenario, to run it again."""
 
-    def __init__(self, lab, seed, render):
-        self.lab, self.seed, self.render = lab, seed, render
+    def __init__(self, lab, seed, render, name):
+        self.lab, self.seed, self.render, self.name = lab, seed, render, name
         self.nodes = list(lab.nodes.values())
         self.shape = Shape()
         self.foreign = {}
@@ -100,8 +102,8 @@ class Chaos:
                  if node in (one.node, other.node) and (one, other, family) not in self.unconnected]
         deadline = begin + within
         for one, other, family in pairs:
-            eventually(lambda: one.ping(other, wait=0.3, family=family), f'after {why}, {one} pings {other} (IPv{family})',
-                       max(0.5, deadline - time.monotonic()))
+            eventually(lambda: one.ping(other, wait=0.3, family=family),
+                       f'after {why}, {one} pings {other} (IPv{family})', max(0.5, deadline - time.monotonic()))
         self.excuses.append(Excuse({node.name}, begin, time.monotonic(), why))
         return time.monotonic() - begin
 
@@ -181,9 +183,11 @@ class Chaos:
 
     def _story(self, number, fault, error):
         done = '; '.join(self.history)
+        given = {**self.lab.arguments, 'seed': self.seed, 'steps': number + 1}
         return (f'seed {self.seed}, step {number} ({fault.__name__}): {error}\n'
-                f'  before: {done}\n'
-                f'  again: tests/lab/run chaos --argument seed={self.seed} --argument steps={number + 1}')
+                f'  so far: {done}\n'
+                f'  again: tests/lab/run chaos -k {self.name} ' +
+                ' '.join(f'--argument {key}={value}' for key, value in given.items()))
 
 
 OURS = r'vxlan(-v6)?\.calico|weft4|weft6|tunl0|proto (80|bird|12)\b|blackhole'
@@ -200,4 +204,5 @@ def _settled(node):
 
 
 def _difference(before, after):
-    return '; '.join([f'- {line}' for line in before if line not in after] + [f'+ {line}' for line in after if line not in before])
+    return '; '.join([f'- {line}' for line in before if line not in after] +
+                     [f'+ {line}' for line in after if line not in before])
