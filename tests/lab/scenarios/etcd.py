@@ -1,6 +1,4 @@
 """Nodes that know nothing but where etcd is: they register, get blocks and tunnel addresses, and reach each other."""
-import json
-
 from weftlab.lab import becomes, eventually
 from weftlab.store import RESOURCES, Store
 
@@ -53,9 +51,9 @@ def what_a_tunnel_address_loses_it_gets_back_and_traffic_goes_on_without_etcd(la
         lab.pause(1)
     assert traffic.lost() == {}, traffic.lost()
     address = store.spec('a')['ipv4VXLANTunnelAddr']
-    value = json.loads(store.get(f'{RESOURCES}/nodes/')[f'{RESOURCES}/nodes/a'])
+    value = store.object('a')
     del value['spec']['ipv4VXLANTunnelAddr']
-    store.ctl('put', f'{RESOURCES}/nodes/a', json.dumps(value))
+    assert store.put(f'{RESOURCES}/nodes/a', value) is True
     becomes(lambda: store.spec('a').get('ipv4VXLANTunnelAddr'), address, 'the tunnel address is written again', 20)
 
 
@@ -66,7 +64,7 @@ def a_node_that_is_gone_is_cleaned_up_after(lab):
     a.weftctl('node', 'remove', 'b')
     eventually(lambda: 'node b lives' in a.weftctl('show', 'events'), 'a node that lives is not removed', 10)
     b.kill()
-    store.ctl('del', '--prefix', '/calico/weft/v1/alive/b/')  # its lease would take 90 s to end
+    store.delete('/calico/weft/v1/alive/b/')  # its lease would take 90 s to end
     a.weftctl('node', 'remove', 'b')
     eventually(lambda: 'node b is removed' in a.weftctl('show', 'events'), 'it is removed', 10)
     assert [key for key in store.get('/calico/') if '/b/' in key or key.endswith(('/b', '-b'))] == []

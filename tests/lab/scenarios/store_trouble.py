@@ -38,9 +38,9 @@ def a_proxy_that_delays_truncates_resets_and_refuses_disturbs_nothing(lab):
                 if mode == 'refuse':
                     _goes_and_is_compacted(store, 0)
                 lab.pause(3)
+                eventually(lambda: mode == 'delay' or proxy.requests > before, 'they try', 15)
                 asked = proxy.requests - before
                 assert asked <= 60, f'{asked} requests of two nodes in some seconds ({mode})'
-                assert mode == 'delay' or asked >= 2, f'{asked} requests ({mode})'
                 proxy.set('pass')
                 _arrives(nodes, block)
         assert traffic.lost() == {}, traffic.lost()
@@ -54,10 +54,10 @@ def a_proxy_that_delays_truncates_resets_and_refuses_disturbs_nothing(lab):
 
 def _goes_and_is_compacted(store, number):
     """A node that leaves, in a change that nobody can read any more when the way is open again."""
-    store.ctl('del', '--prefix', f'/calico/ipam/v2/host/stranger{number}/')
-    store.ctl('del', f'/calico/resources/v3/projectcalico.org/nodes/stranger{number}')
+    store.delete(f'/calico/ipam/v2/host/stranger{number}/')
+    store.delete(f'/calico/resources/v3/projectcalico.org/nodes/stranger{number}')
     store.put('/elsewhere', 'x')
-    store.ctl('compact', str(store.revision()))
+    store.compact()
 
 
 def a_leader_that_moves_or_dies_and_a_lost_quorum_disturb_nothing(lab):
@@ -67,11 +67,11 @@ def a_leader_that_moves_or_dies_and_a_lost_quorum_disturb_nothing(lab):
     with lab.traffic(milliseconds=5) as traffic:
         leader = store.leader()
         next_one = store.names[(store.names.index(leader) + 1) % 3]
-        member = store.status()[next_one]['header']['member_id']
+        member = int(store.status()[next_one]['header']['member_id'])
         assert 'transferred' in store.ctl('move-leader', f'{member:x}', member=leader)
         _arrives(nodes, store.stranger(0))
         store.stop(next_one)
-        eventually(lambda: store.put('/elsewhere', 'x') is None, 'there is another leader', 20)
+        eventually(lambda: store.put('/elsewhere', 'x') is True, 'there is another leader', 20)
         _arrives(nodes, store.stranger(1))
         third = next(name for name in store.names if name not in (leader, next_one))
         store.stop(third)
@@ -88,17 +88,17 @@ def a_store_that_is_full_is_told_and_goes_on_where_it_stopped_once_there_is_room
     block = store.stranger(0)
     _arrives(nodes, block)
     with lab.traffic(milliseconds=5) as traffic:
-        eventually(lambda: 'space exceeded' in store.put_large('/elsewhere'), 'etcd is full', 20)
+        eventually(lambda: 'space exceeded' in str(store.put('/elsewhere', 'x' * 900_000)), 'etcd is full', 20)
         assert 'NOSPACE' in store.ctl('alarm', 'list')
-        store.ctl('del', '--prefix', '/calico/ipam/v2/host/stranger0/')  # that much is allowed
+        store.delete('/calico/ipam/v2/host/stranger0/')  # that much is allowed
         _goes(nodes, block)
-        store.ctl('del', '/calico/ipam/v2/handle/vxlan-tunnel-addr-a')
+        store.delete('/calico/ipam/v2/handle/vxlan-tunnel-addr-a')
         a.restart()
         eventually(lambda: any('etcdctl alarm list' in trouble for trouble in _status(a)['registration']['troubles']),
                    'a says that etcd is full, and what to do', 30)
         eventually(a.ready, 'a is ready nevertheless', 20)
-        store.ctl('del', '/elsewhere')
-        store.ctl('compact', str(store.revision()))
+        store.delete('/elsewhere')
+        store.compact()
         store.ctl('defrag')
         store.ctl('alarm', 'disarm')
         eventually(lambda: store.get('/calico/ipam/v2/handle/vxlan-tunnel-addr-a'), 'a has its address again', 40)

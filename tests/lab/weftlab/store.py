@@ -1,9 +1,10 @@
 """etcd on a machine of its own in the underlay, in Calico's layout; and a proxy that misbehaves in front of it."""
+import base64
+import http.client
 import ipaddress
 import json
 import selectors
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -14,6 +15,15 @@ from .lab import eventually
 
 POOL = {'kind': 'IPPool', 'apiVersion': 'projectcalico.org/v3', 'metadata': {'name': 'p'}}
 RESOURCES = '/calico/resources/v3/projectcalico.org'
+
+
+def _text(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+def _end(prefix):
+    """The first key after all that begin so."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
 class Store:
@@ -65,7 +75,8 @@ class Store:
                     '--listen-peer-urls', self._peer(name), '--initial-advertise-peer-urls', self._peer(name),
                     '--initial-cluster', ','.join(f'{n}={self._peer(n)}' for n in self.names), *self.options,
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        eventually(lambda: self.ctl('endpoint', 'health').count('is healthy') == len(self.processes), 'etcd is there', 30)
+        for name in names or self.names:
+            eventually(lambda: self._get('/health', name) == {'health': 'true'}, f'etcd {name} is there', 30)
 
     def stop(self, *names, data=True):
         """Killed; without its data where `data` is false."""
@@ -76,20 +87,31 @@ class Store:
             if not data:
                 shutil.rmtree(self._data(name))
 
-    def freeze(self, frozen=True):
-        for process in self.processes.values():
-            process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
-
     def ctl(self, *words, member=None):
+        """What `etcdctl` says. A program costs time here: for what is asked often there are the methods below."""
         urls = self.url(member) if member else ','.join(self.url(name) for name in self.processes)
         process = self.node.run('env', 'ETCDCTL_API=3', 'etcdctl', '--endpoints', urls, *words, check=False)
         return process.stdout + process.stderr
 
+    def _get(self, path, name):
+        return self._exchange(name, 'GET', path)
+
+    def _post(self, path, body, name=None):
+        return self._exchange(name or next(iter(self.processes)), 'POST', path, json.dumps(body))
+
+    def _exchange(self, name, method, path, body=None):
+        with self.node.namespace.entered():
+            connection = http.client.HTTPConnection(self.url(name)[len('http://'):], timeout=10)
+            connection.connect()
+        try:
+            connection.request(method, path, body)
+            return json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+
     def status(self):
         """Member's name -> what its status says."""
-        told = json.loads(self.node.run('env', 'ETCDCTL_API=3', 'etcdctl', '--endpoints', ','.join(self.urls), 'endpoint',
-                                        'status', '-w', 'json').stdout)
-        return {self.names[self.urls.index(each['Endpoint'])]: each['Status'] for each in told}
+        return {name: self._post('/v3/maintenance/status', {}, name) for name in self.processes}
 
     def leader(self):
         for name, status in self.status().items():
@@ -97,35 +119,41 @@ class Store:
                 return name
         return None
 
-    def revision(self):
-        return json.loads(self.ctl('get', 'x', '-w', 'json', member=self.names[0]))['header']['revision']
+    def compact(self):
+        """All that is not the present."""
+        revision = self._post('/v3/kv/range', {'key': _text('x')})['header']['revision']
+        return self._post('/v3/kv/compaction', {'revision': revision, 'physical': True})
+
+    def delete(self, prefix):
+        return self._post('/v3/kv/deleterange', {'key': _text(prefix), 'range_end': _text(_end(prefix))})
 
     def put(self, key, value):
-        said = self.ctl('put', key, value if isinstance(value, str) else json.dumps(value))
-        assert said.strip() == 'OK', said
-
-    def put_large(self, key, size=900_000):
-        """A value of so many bytes; what etcd says."""
-        words = f"head -c {size} /dev/zero | tr '\\0' x | ETCDCTL_API=3 etcdctl --endpoints {self.url()} put {key} 2>&1"
-        return self.node.run('sh', '-c', words, check=False).stdout
+        """True, or what etcd says against it."""
+        said = self._post('/v3/kv/put', {'key': _text(key), 'value': _text(value if isinstance(value, str)
+                                                                          else json.dumps(value))})
+        return said.get('message', True)
 
     def pool(self, **fields):
         spec = {'cidr': '10.65.0.0/16', 'blockSize': 26, 'ipipMode': 'Never', 'vxlanMode': 'Never', **fields}
-        self.put(f'{RESOURCES}/ippools/p', {**POOL, 'spec': spec})
+        assert self.put(f'{RESOURCES}/ippools/p', {**POOL, 'spec': spec}) is True
 
     def stranger(self, number):
         """A node that is in the store only, with a block; the block."""
         name, block = f'stranger{number}', f'10.65.{200 + number}.0/26'
-        self.put(f'{RESOURCES}/nodes/{name}', {
-            'kind': 'Node', 'apiVersion': 'projectcalico.org/v3', 'metadata': {'name': name},
-            'spec': {'bgp': {'ipv4Address': f'192.0.2.{200 + number}/24'}, 'ipv4VXLANTunnelAddr': block[:-3]}})
-        self.put(f'/calico/ipam/v2/host/{name}/ipv4/block/{block.replace("/", "-")}', {'state': 'confirmed', 'deleted': False})
+        for key, value in (
+                (f'{RESOURCES}/nodes/{name}', {
+                    'kind': 'Node', 'apiVersion': 'projectcalico.org/v3', 'metadata': {'name': name},
+                    'spec': {'bgp': {'ipv4Address': f'192.0.2.{200 + number}/24'}, 'ipv4VXLANTunnelAddr': block[:-3]}}),
+                (f'/calico/ipam/v2/host/{name}/ipv4/block/{block.replace("/", "-")}',
+                 {'state': 'confirmed', 'deleted': False})):
+            said = self.put(key, value)
+            assert said is True, said
         return block
 
     def get(self, prefix):
         """Key -> value, both as text."""
-        lines = self.ctl('get', '--prefix', prefix).splitlines()
-        return dict(zip(lines[::2], lines[1::2]))
+        found = self._post('/v3/kv/range', {'key': _text(prefix), 'range_end': _text(_end(prefix))}).get('kvs', [])
+        return {base64.b64decode(each['key']).decode(): base64.b64decode(each.get('value', '')).decode() for each in found}
 
     def object(self, name):
         return json.loads(self.get(f'{RESOURCES}/nodes/{name}')[f'{RESOURCES}/nodes/{name}'])
