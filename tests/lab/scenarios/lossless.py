@@ -4,6 +4,7 @@ The fixed subset runs with every test. By hand: the whole table, at any pace and
 
     tests/lab/run lossless -k table --deadline 3600 --argument full=1 --argument pause=5 --argument milliseconds=1
     ... --argument only=VNI --argument nodes=abcde
+    ... --argument log=500      so many lines of each weftd's log, at level debug, when packets were lost
 """
 import ipaddress
 import re
@@ -38,7 +39,8 @@ class Step:
         self.family = 6 if POOL6 in pools else 4
 
     def config(self, lab):
-        text = lab.config(self.pools, settings=f'calico_backend {self.backend}; {HANDOVER} {self.settings}',
+        log = 'log stderr all; ' if 'log' in lab.arguments else ''
+        text = lab.config(self.pools, settings=f'calico_backend {self.backend}; {HANDOVER} {log}{self.settings}',
                           families=(self.family,))
         if self.both:  # a tunnel address of each kind, whichever pool a node's block lies in
             text = re.sub(r'block (\S+)/26;', r'block \1/26; vxlan address \1; ipip address \1;', text)
@@ -47,7 +49,7 @@ class Step:
 
 VXLAN, CROSS, IPIP, IPIP_CROSS = (_pool(m) for m in ('vxlan always;', 'vxlan cross subnet;', 'ipip always;',
                                                      'ipip cross subnet;'))
-SPLIT = _pool('vxlan always;', '10.65.0.0/23') + _pool('ipip always;', '10.65.2.0/23')
+SPLIT = _pool('vxlan always;', '10.65.0.0/23') + _pool('ipip always;', '10.65.2.0/23') + _pool('ipip always;', '10.65.4.0/22')
 PLAIN = _pool('')
 VXLAN6, CROSS6, PLAIN6 = (_pool6(m) for m in ('vxlan always;', 'vxlan cross subnet;', ''))
 # How packets travel in the end: between a and b, which share a subnet, and between a and c.
@@ -211,11 +213,13 @@ def _arrived(lab, step, failures):
         if not way:
             continue
         with lab.watch(port=port) as seen:
-            reached = a.workload.pings(other.workload, step.family)
-            lab.pause(0.1)
             # Where the pool is split, the answer comes back the other way.
-            if not reached or seen.between(a, other, way) < (1 if step.both else 2):
-                failures.append(f'{step.name}: packets between a and {other} do not travel as {way}')
+            wanted = 1 if step.both else 2
+            try:
+                eventually(lambda: a.workload.pings(other.workload, step.family) and seen.between(a, other, way) >= wanted,
+                           f'packets between a and {other} travel as {way}', 5)
+            except AssertionError as error:
+                failures.append(f'{step.name}: {error}')
     for node in lab.nodes.values():
         devices = node.kernel.devices('vxlan')
         if len(devices) != ('vxlan' in step.pools):
