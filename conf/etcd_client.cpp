@@ -249,6 +249,7 @@ struct PagedRead {
     EtcdSnapshot snapshot;
     std::int64_t limit = 0;
     bool keys_only = false;
+    EtcdClient::Page page;  ///< null: everything goes into the snapshot
     unsigned restarts = 0;
 };
 
@@ -273,16 +274,21 @@ EtcdClient::~EtcdClient() {
 }
 
 void EtcdClient::read(std::vector<std::string> prefixes, Answer<EtcdSnapshot> done) {
-    read(std::move(prefixes), false, std::move(done));
+    read(std::move(prefixes), false, nullptr, std::move(done));
+}
+
+void EtcdClient::read(std::vector<std::string> prefixes, Page page, Answer<EtcdSnapshot> done) {
+    read(std::move(prefixes), false, std::move(page), std::move(done));
 }
 
 void EtcdClient::read_keys(std::vector<std::string> prefixes, Answer<EtcdSnapshot> done) {
-    read(std::move(prefixes), true, std::move(done));
+    read(std::move(prefixes), true, nullptr, std::move(done));
 }
 
-void EtcdClient::read(std::vector<std::string> prefixes, bool keys_only, Answer<EtcdSnapshot> done) {
+void EtcdClient::read(std::vector<std::string> prefixes, bool keys_only, Page page, Answer<EtcdSnapshot> done) {
     const auto progress = std::make_shared<PagedRead>();
     progress->keys_only = keys_only;
+    progress->page = std::move(page);
     progress->left = ranges_of(prefixes);
     progress->limit = implementation_->options.page;
     if (progress->left.empty()) {
@@ -313,12 +319,17 @@ void EtcdClient::read(std::vector<std::string> prefixes, bool keys_only, Answer<
                 }
                 if (failure != nullptr) return done(Error{failure->message});
                 auto& snapshot = progress->snapshot;
-                if (snapshot.header.revision == 0) snapshot.header = page.header;
-                std::move(page.kvs.begin(), page.kvs.end(), std::back_inserter(snapshot.kvs));
-                if (page.more) {
-                    progress->left.back().key = snapshot.kvs.back().key + '\0';
+                const bool first = snapshot.header.revision == 0;
+                if (first) snapshot.header = page.header;
+                if (page.more && !page.kvs.empty()) {
+                    progress->left.back().key = page.kvs.back().key + '\0';
                 } else {
                     progress->left.pop_back();
+                }
+                if (progress->page) {
+                    progress->page(page.kvs, first);
+                } else {
+                    std::move(page.kvs.begin(), page.kvs.end(), std::back_inserter(snapshot.kvs));
                 }
                 if (!progress->left.empty()) return (*next)();
                 done(std::move(snapshot));

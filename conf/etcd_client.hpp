@@ -71,6 +71,10 @@ class EtcdClient {
 
     /// Everything under these prefixes at one revision, page by page.
     void read(std::vector<std::string> prefixes, Answer<EtcdSnapshot> done);
+    /// The same, handed over page by page, so that never all of it is in memory; what is answered has no kvs.
+    /// `first`: a reading begins; what was handed over of an earlier one, which did not come to its end, is void.
+    using Page = std::function<void(const std::vector<EtcdKeyValue>& kvs, bool first)>;
+    void read(std::vector<std::string> prefixes, Page page, Answer<EtcdSnapshot> done);
     /// The same without the values.
     void read_keys(std::vector<std::string> prefixes, Answer<EtcdSnapshot> done);
     /// One key; no kvs: there is none.
@@ -97,7 +101,7 @@ class EtcdClient {
 
   private:
     struct Implementation;
-    void read(std::vector<std::string> prefixes, bool keys_only, Answer<EtcdSnapshot> done);
+    void read(std::vector<std::string> prefixes, bool keys_only, Page page, Answer<EtcdSnapshot> done);
 
     std::shared_ptr<Implementation> implementation_;
 };

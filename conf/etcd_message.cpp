@@ -402,17 +402,17 @@ Result<std::string> decode_base64(std::string_view text) {
     if (text.size() % 4 != 0) return Error{"its length is no multiple of four"};
     std::size_t padding = 0;
     while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') ++padding;
-    std::string bytes;
-    bytes.reserve(text.size() / 4 * 3);
-    std::uint32_t group = 0;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const bool padded = i + padding >= text.size();
-        const int digit = padded ? 0 : kInverse.at(static_cast<unsigned char>(text[i]));
-        if (digit < 0) return Error{"it has other characters"};
-        group = group << 6U | static_cast<std::uint32_t>(digit);
-        if (i % 4 != 3) continue;
-        for (const unsigned shift : {16U, 8U, 0U}) bytes += static_cast<char>(group >> shift & 0xFFU);
-        group = 0;
+    std::string bytes(text.size() / 4 * 3, '\0');
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < text.size(); i += 4) {
+        const std::size_t digits = text.size() - i == 4 ? 4 - padding : 4;
+        std::uint32_t group = 0;
+        for (std::size_t k = 0; k < 4; ++k) {
+            const int digit = k < digits ? kInverse[static_cast<unsigned char>(text[i + k])] : 0;
+            if (digit < 0) return Error{"it has other characters"};
+            group = group << 6U | static_cast<std::uint32_t>(digit);
+        }
+        for (const unsigned shift : {16U, 8U, 0U}) bytes[at++] = static_cast<char>(group >> shift & 0xFFU);
     }
     bytes.resize(bytes.size() - padding);
     return bytes;

@@ -6,7 +6,6 @@
 #include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "conf/json.hpp"
 
@@ -46,7 +45,8 @@ void EtcdReader::start(std::function<void(SourceUpdate)> told) {
     follower_ = std::make_unique<EtcdFollower>(
         client_, calico_prefixes(),
         EtcdFollower::Told{
-            .snapshot = [this](const EtcdSnapshot& all) { take(all); },
+            .page = [this](const std::vector<EtcdKeyValue>& kvs, bool first) { take(kvs, first); },
+            .snapshot = [this](const EtcdSnapshot& all) { take(all.header); },
             .events = [this](const std::vector<EtcdEvent>& events) { take(events); },
             .trouble =
                 [this](std::string why) {
@@ -57,25 +57,35 @@ void EtcdReader::start(std::function<void(SourceUpdate)> told) {
                 }});
 }
 
-void EtcdReader::take(const EtcdSnapshot& all) {
-    if (status_.synced && all.header.cluster_id != store_.cluster_id) {
-        suspicion_ = "another etcd cluster answers than before";
-    } else if (status_.synced && all.header.revision < status_.revision) {
-        suspicion_ = fmt::format("etcd is back at revision {} from {}, as if restored from a backup",
-                                 all.header.revision, status_.revision);
+/// Each page is decoded when it comes, because all of the store's text is many times what it amounts to. Nothing is
+/// told before the last one.
+void EtcdReader::take(const std::vector<EtcdKeyValue>& page, bool first) {
+    if (first) {
+        settle_.cancel();
+        telling_ = true;
+        unseen_.clear();
+        for (ResourceId& id : resources_.ids()) unseen_.insert(std::move(id));
     }
-    store_ = all.header;
-    status_.revision = all.header.revision;
-    status_.synced = true;
-    std::set<ResourceId> gone;
-    for (ResourceId& id : resources_.ids()) gone.insert(std::move(id));
-    for (const EtcdKeyValue& kv : all.kvs) {
+    for (const EtcdKeyValue& kv : page) {
         const auto id = id_of_key(kv.key);
         if (!id) continue;
-        gone.erase(*id);
+        unseen_.erase(*id);
         put(*id, kv);
     }
-    for (const ResourceId& id : gone) resources_.remove(id);
+}
+
+void EtcdReader::take(const EtcdHeader& all) {
+    if (status_.synced && all.cluster_id != store_.cluster_id) {
+        suspicion_ = "another etcd cluster answers than before";
+    } else if (status_.synced && all.revision < status_.revision) {
+        suspicion_ = fmt::format("etcd is back at revision {} from {}, as if restored from a backup", all.revision,
+                                 status_.revision);
+    }
+    store_ = all;
+    status_.revision = all.revision;
+    status_.synced = true;
+    for (const ResourceId& id : unseen_) resources_.remove(id);
+    unseen_.clear();
     tell();
 }
 

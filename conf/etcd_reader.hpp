@@ -6,6 +6,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <set>
 
 #include "conf/etcd_client.hpp"
 #include "conf/etcd_watch.hpp"
@@ -27,7 +28,8 @@ class EtcdReader final : public ClusterSource {
     EtcdClient& client() { return client_; }
 
   private:
-    void take(const EtcdSnapshot& all);
+    void take(const std::vector<EtcdKeyValue>& page, bool first);
+    void take(const EtcdHeader& all);
     void take(const std::vector<EtcdEvent>& events);
     void put(const ResourceId& id, const EtcdKeyValue& kv);
     void tell_soon();
@@ -44,6 +46,7 @@ class EtcdReader final : public ClusterSource {
     std::string suspicion_;  ///< of the next telling alone
     EtcdHeader store_;
     bool telling_ = false;
+    std::set<ResourceId> unseen_;  ///< while everything is read: what was held before and has not come yet
 };
 
 /// What weft reads of Calico's keys, as prefixes.

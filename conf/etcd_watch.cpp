@@ -239,7 +239,13 @@ struct EtcdFollower::Implementation : std::enable_shared_from_this<EtcdFollower:
         : client(owner), prefixes(std::move(what)), told(std::move(to)), pause(owner.io()) {}
 
     void read() {
-        client.read(prefixes, [weak = weak_from_this()](Result<EtcdSnapshot> all) {
+        EtcdClient::Page page;
+        if (told.page) {
+            page = [weak = weak_from_this()](const std::vector<EtcdKeyValue>& kvs, bool first) {
+                if (const auto self = weak.lock()) self->told.page(kvs, first);
+            };
+        }
+        client.read(prefixes, std::move(page), [weak = weak_from_this()](Result<EtcdSnapshot> all) {
             if (const auto self = weak.lock()) self->got(std::move(all));
         });
     }

@@ -47,6 +47,8 @@ class EtcdWatch {
 class EtcdFollower {
   public:
     struct Told {
+        /// A part of what the next snapshot is; see EtcdClient::read. Unset: the snapshot has everything.
+        EtcdClient::Page page;
         /// Everything; the first one, and each time changes may have been missed.
         std::function<void(EtcdSnapshot)> snapshot;
         std::function<void(const std::vector<EtcdEvent>&)> events;

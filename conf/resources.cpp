@@ -3,9 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <nlohmann/json.hpp>
-#include <unordered_map>
+#include <type_traits>
 
 #include "conf/peering.hpp"
 
@@ -14,7 +13,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::uint32_t kNobody = std::numeric_limits<std::uint32_t>::max();
+template <class T>
+constexpr bool kIsIndexed = std::is_same_v<T, IpamBlock> || std::is_same_v<T, BlockAffinity>;
 
 bool has_spec(const json& object) {
     return object.is_object() && object.contains("spec");
@@ -72,7 +72,10 @@ void Resources::take(std::map<std::string, T>& held, const ResourceId& id, Decod
     };
     say(decoded.errors, true);
     say(decoded.unsupported, false);
-    if (decoded.ok()) held.insert_or_assign(id.name, std::move(decoded.value));
+    if (decoded.ok()) {
+        const auto kept = held.insert_or_assign(id.name, std::move(decoded.value)).first;
+        if constexpr (kIsIndexed<T>) index_.put(&kept->second, kept->second);
+    }
     if (report.empty()) {
         reports_.erase(id);
     } else {
@@ -140,7 +143,12 @@ void Resources::refuse(const ResourceId& id, const FieldTrouble& finding, const 
 void Resources::remove(const ResourceId& id) {
     reports_.erase(id);
     places_.erase(id);
-    with_map(*this, id.kind, [&](auto& held) { held.erase(id.name); });
+    with_map(*this, id.kind, [&](auto& held) {
+        const auto gone = held.find(id.name);
+        if (gone == held.end()) return;
+        if constexpr (kIsIndexed<std::decay_t<decltype(gone->second)>>) index_.remove(&gone->second);
+        held.erase(gone);
+    });
 }
 
 bool Resources::holds(const ResourceId& id) const {
@@ -222,55 +230,6 @@ std::vector<Pool> Resources::routed_pools(std::vector<ObjectTrouble>* troubles) 
     return pools;
 }
 
-/// Blocks, and the borrowed addresses in them, by the node they live on. An IPAMBlock says whose a prefix is; where
-/// there is none, a confirmed affinity does (what Calico's BIRD announces from); a pending one never does.
-void Resources::add_blocks(Cluster& cluster, std::map<std::string, std::size_t>* ownerless) const {
-    std::unordered_map<std::string_view, std::uint32_t> index;
-    index.reserve(cluster.nodes.size());
-    for (std::uint32_t i = 0; i < cluster.nodes.size(); ++i) index.emplace(cluster.nodes[i].name, i);
-    const auto find = [&](const std::string& node) {
-        const auto found = index.find(node);
-        if (found != index.end()) return found->second;
-        if (ownerless != nullptr) ++(*ownerless)[node];
-        return kNobody;
-    };
-    // Of entries with one prefix the one with the lowest rank counts: borrower, block, affinity.
-    struct Entry {
-        Block block;
-        std::uint8_t rank;
-    };
-    std::vector<Entry> entries;
-    entries.reserve(blocks_.size() + 64);
-    for (const auto& [name, block] : blocks_) {
-        if (block.deleted) continue;
-        const std::uint32_t owner = block.node.empty() ? kNobody : find(block.node);
-        entries.push_back({{.cidr = block.cidr, .node = owner}, 1});
-        for (const Borrowed& borrowed : block.borrowed) {
-            entries.push_back({{.cidr = host_prefix(borrowed.address), .node = find(borrowed.node)}, 0});
-        }
-    }
-    // In etcd nearly each affinity has a block of the same name: walking along both maps, which name them alike, is
-    // cheaper than sorting those in only to drop them.
-    auto block = blocks_.begin();
-    for (const auto& [name, affinity] : affinities_) {
-        if (affinity.deleted || !affinity.of_host || affinity.state != BlockAffinity::State::confirmed) continue;
-        const auto cidr = std::string_view(name).substr(0, name.find('/'));
-        while (block != blocks_.end() && block->first < cidr) ++block;
-        if (block != blocks_.end() && block->first == cidr && !block->second.deleted) continue;
-        entries.push_back({{.cidr = affinity.cidr, .node = find(affinity.node)}, 2});
-    }
-    std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-        return std::tie(a.block.cidr, a.rank, a.block.node) < std::tie(b.block.cidr, b.rank, b.block.node);
-    });
-    cluster.blocks.reserve(entries.size());
-    const Prefix* last = nullptr;
-    for (const Entry& entry : entries) {
-        if (last != nullptr && *last == entry.block.cidr) continue;
-        last = &entry.block.cidr;
-        if (entry.block.node != kNobody) cluster.blocks.push_back(entry.block);
-    }
-}
-
 Cluster Resources::cluster(std::vector<ObjectTrouble>* troubles) const {
     Cluster cluster;
     cluster.pools = routed_pools(troubles);
@@ -281,7 +240,7 @@ Cluster Resources::cluster(std::vector<ObjectTrouble>* troubles) const {
         if (own != bgp_.end()) cluster.nodes.back().bgp_port = own->second.port;
     }
     std::map<std::string, std::size_t> ownerless;
-    add_blocks(cluster, troubles == nullptr ? nullptr : &ownerless);
+    cluster.blocks = index_.blocks(cluster.nodes, troubles == nullptr ? nullptr : &ownerless);
     if (derive_tunnels_) derive_tunnel_addresses(cluster);
     Peering peering = neighbors_of(peers_, nodes_, bgp_);
     cluster.bgp.neighbors = std::move(peering.neighbors);

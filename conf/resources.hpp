@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "conf/block_index.hpp"
 #include "conf/finding.hpp"
 #include "conf/resource.hpp"
 #include "conf/resource_id.hpp"
@@ -39,7 +40,7 @@ class Resources {
     std::vector<ResourceId> ids() const;
     std::size_t size() const;
 
-    /// Pools, nodes, blocks and BGP neighbours; its settings are the built-in ones. O(n log n) in all that is held.
+    /// Pools, nodes, blocks and BGP neighbours; its settings are the built-in ones. O(n) in all that is held.
     /// What cannot be followed for reasons across objects is added to `troubles`.
     Cluster cluster(std::vector<ObjectTrouble>* troubles = nullptr) const;
     /// Settings for this node, and where each was said.
@@ -67,7 +68,6 @@ class Resources {
     template <class Self, class With>
     static void with_map(Self& self, ResourceKind kind, With with);
     std::vector<Pool> routed_pools(std::vector<ObjectTrouble>* troubles) const;
-    void add_blocks(Cluster& cluster, std::map<std::string, std::size_t>* ownerless) const;
     void across_objects(const Cluster& cluster, std::vector<ObjectTrouble>& troubles) const;
     std::string place_of(const ResourceId& id) const;
 
@@ -76,6 +76,7 @@ class Resources {
     std::map<std::string, NodeResource> nodes_;
     std::map<std::string, IpamBlock> blocks_;
     std::map<std::string, BlockAffinity> affinities_;
+    mutable BlockIndex index_;  ///< of blocks_ and affinities_; sorts itself when it is asked
     std::map<std::string, BgpPeer> peers_;
     std::map<std::string, BgpConfiguration> bgp_;
     std::map<std::string, FelixConfiguration> felix_;

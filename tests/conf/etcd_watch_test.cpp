@@ -22,7 +22,8 @@ using testing::Pair;
 /// What a follower was told, put together.
 struct Copy {
     EtcdFollower::Told told() {
-        return {.snapshot =
+        return {.page = {},
+                .snapshot =
                     [this](const EtcdSnapshot& all) {
                         content.clear();
                         for (const auto& kv : all.kvs) content[kv.key] = kv.value;
@@ -341,12 +342,13 @@ TEST_F(EtcdWatchTest, ItsOwnerMayEndItFromAnyCallback) {
     const auto end = [&] { follower.reset(); };
     follower = std::make_unique<EtcdFollower>(
         client, std::vector<std::string>{"/a/"},
-        EtcdFollower::Told{.snapshot = [&](const EtcdSnapshot&) { end(); }, .events = {}, .trouble = {}});
+        EtcdFollower::Told{.page = {}, .snapshot = [&](const EtcdSnapshot&) { end(); }, .events = {}, .trouble = {}});
     ASSERT_TRUE(until([&] { return !follower; }));
     bool there = false;
     follower =
         std::make_unique<EtcdFollower>(client, std::vector<std::string>{"/a/"},
-                                       EtcdFollower::Told{.snapshot = [&](const EtcdSnapshot&) { there = true; },
+                                       EtcdFollower::Told{.page = {},
+                                                          .snapshot = [&](const EtcdSnapshot&) { there = true; },
                                                           .events = [&](const std::vector<EtcdEvent>&) { end(); },
                                                           .trouble = {}});
     ASSERT_TRUE(until([&] { return there; }));
@@ -355,7 +357,7 @@ TEST_F(EtcdWatchTest, ItsOwnerMayEndItFromAnyCallback) {
     EtcdClient nowhere(io_, impatient({"http://127.0.0.1:1"}));
     follower = std::make_unique<EtcdFollower>(
         nowhere, std::vector<std::string>{"/a/"},
-        EtcdFollower::Told{.snapshot = {}, .events = {}, .trouble = [&](const std::string&) { end(); }});
+        EtcdFollower::Told{.page = {}, .snapshot = {}, .events = {}, .trouble = [&](const std::string&) { end(); }});
     ASSERT_TRUE(until([&] { return !follower; }));
 }
 
