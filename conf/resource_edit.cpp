@@ -30,12 +30,6 @@ const std::vector<KindWords>& kinds() {
     return kKinds;
 }
 
-std::string text_at(const json& object, const char* name) {
-    if (!object.is_object()) return {};
-    const auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 const json& member(const json& object, const char* name) {
     static const json kNothing;
     if (!object.is_object()) return kNothing;
