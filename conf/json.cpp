@@ -81,6 +81,13 @@ Result<nlohmann::json> parse_json(std::string_view text) {
     }
 }
 
+const nlohmann::json& member(const nlohmann::json& object, const char* name) {
+    static const nlohmann::json kNothing;
+    if (!object.is_object()) return kNothing;
+    const auto found = object.find(name);
+    return found == object.end() ? kNothing : *found;
+}
+
 std::string text_at(const nlohmann::json& object, const char* name) {
     if (!object.is_object()) return {};
     const auto found = object.find(name);

@@ -30,13 +30,6 @@ const std::vector<KindWords>& kinds() {
     return kKinds;
 }
 
-const json& member(const json& object, const char* name) {
-    static const json kNothing;
-    if (!object.is_object()) return kNothing;
-    const auto found = object.find(name);
-    return found == object.end() ? kNothing : *found;
-}
-
 /// `change` into `object`, as RFC 7396 has it: null removes.
 void merge(json& object, const json& change) {
     if (change.is_object()) object.merge_patch(change);

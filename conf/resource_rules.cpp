@@ -83,13 +83,6 @@ const Names& fields_of_node_bgp() {
     return kFields;
 }
 
-const json& member(const json& object, const char* name) {
-    static const json kNothing;
-    if (!object.is_object()) return kNothing;
-    const auto found = object.find(name);
-    return found == object.end() ? kNothing : *found;
-}
-
 std::string lower(std::string text) {
     std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
     return text;

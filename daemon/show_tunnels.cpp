@@ -12,12 +12,12 @@ namespace weft {
 namespace {
 
 /// The kernel's key for a neighbour.
-struct Key {
+struct NeighbourKey {
     Device device = Device::none;
     Address address;
-    auto operator<=>(const Key&) const = default;
+    auto operator<=>(const NeighbourKey&) const = default;
 };
-Key key(const Neighbour& neighbour) {
+NeighbourKey key(const Neighbour& neighbour) {
     return {neighbour.device, neighbour.address};
 }
 
@@ -131,7 +131,7 @@ Row row_of(const State& state, const Neighbour* wanted, const Neighbour* found) 
 }  // namespace
 
 Reply show_tunnels(const State& state, bool json) {
-    Rows vteps = [&state, last = std::optional<Key>()]() mutable -> std::optional<Row> {
+    Rows vteps = [&state, last = std::optional<NeighbourKey>()]() mutable -> std::optional<Row> {
         const auto pair = next_pair(state.desired.neighbours, state.observed.neighbours, last, key, key);
         if (!pair) return std::nullopt;
         return row_of(state, pair->wanted, pair->found);

@@ -33,11 +33,11 @@ template <class Entry, class Less>
 void update(std::vector<Entry>& all, std::vector<Entry>& added, std::vector<Entry>& removed, Less less) {
     if (added.size() + removed.size() <= kFew) {
         for (const Entry& entry : removed) {
-            const auto [first, last] = std::ranges::equal_range(all, entry, less);
+            const auto [first, last] = std::equal_range(all.begin(), all.end(), entry, less);
             all.erase(first, last);
         }
         for (const Entry& entry : added) {
-            const auto [first, last] = std::ranges::equal_range(all, entry, less);
+            const auto [first, last] = std::equal_range(all.begin(), all.end(), entry, less);
             all.insert(all.erase(first, last), entry);
         }
         return;

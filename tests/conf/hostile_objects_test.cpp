@@ -18,7 +18,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 const std::string kResources = "/calico/resources/v3/projectcalico.org/";
-const std::string kPool = kResources + "ippools/p";
+const std::string kPoolKey = kResources + "ippools/p";
 const std::string kNode = kResources + "nodes/a";
 const std::string kPeer = kResources + "bgppeers/x";
 const std::string kBgp = kResources + "bgpconfigurations/default";
@@ -30,7 +30,7 @@ const std::string kAffinity = "/calico/ipam/v2/host/a/ipv4/block/10.65.0.0-26";
 /// A good form of each, which is in use before.
 const std::vector<std::pair<std::string, std::string>>& good() {
     static const std::vector<std::pair<std::string, std::string>> kGood{
-        {kPool, R"({"metadata":{"name":"p"},"spec":{"cidr":"10.65.0.0/16","vxlanMode":"Always"}})"},
+        {kPoolKey, R"({"metadata":{"name":"p"},"spec":{"cidr":"10.65.0.0/16","vxlanMode":"Always"}})"},
         {kNode,
          R"({"metadata":{"name":"a"},"spec":{"bgp":{"ipv4Address":"192.0.2.1/24"},"ipv4VXLANTunnelAddr":"10.65.0.0"}})"},
         {kPeer, R"({"metadata":{"name":"x"},"spec":{"peerIP":"192.0.2.9","asNumber":64999}})"},
@@ -147,19 +147,19 @@ TEST_F(HostileObjectsTest, FieldsThatAreWrongAreNamedAndTheOldFormStays) {
     const std::string huge(1'000'000, 'x');
     const std::string many = "99999999999999999999999999";
     const std::vector<Case> cases{
-        {kPool, R"({"spec":[]})", "spec: expected an object, this is a list"},
-        {kPool, R"({"spec":{}})", "spec.cidr: a pool needs its prefix"},
-        {kPool, R"({"spec":null})", "spec.cidr: a pool needs its prefix"},
-        {kPool, R"({"spec":{"cidr":["10.65.0.0/16"]}})", "spec.cidr: expected a string, this is a list"},
-        {kPool, R"({"spec":{"cidr":"10.65.0.0/99"}})", "spec.cidr: '10.65.0.0/99' is no prefix"},
-        {kPool, R"({"spec":{"cidr":"0.0.0.0/-1"}})", "spec.cidr: '0.0.0.0/-1' is no prefix"},
-        {kPool, R"({"spec":{"cidr":"10.65.7.0/16"}})", "spec.cidr: IPPool CIDR must be strictly masked"},
-        {kPool, R"({"spec":{"cidr":")" + huge + "\"}}", "spec.cidr: 'xxx"},
-        {kPool, R"({"spec":{"cidr":"10.65.0.0/16\nnode b"}})", "spec.cidr: '10.65.0.0/16 node b' is no prefix"},
-        {kPool, R"({"spec":{"cidr":"10.65.0.0/16","blockSize":)" + many + "}}",
+        {kPoolKey, R"({"spec":[]})", "spec: expected an object, this is a list"},
+        {kPoolKey, R"({"spec":{}})", "spec.cidr: a pool needs its prefix"},
+        {kPoolKey, R"({"spec":null})", "spec.cidr: a pool needs its prefix"},
+        {kPoolKey, R"({"spec":{"cidr":["10.65.0.0/16"]}})", "spec.cidr: expected a string, this is a list"},
+        {kPoolKey, R"({"spec":{"cidr":"10.65.0.0/99"}})", "spec.cidr: '10.65.0.0/99' is no prefix"},
+        {kPoolKey, R"({"spec":{"cidr":"0.0.0.0/-1"}})", "spec.cidr: '0.0.0.0/-1' is no prefix"},
+        {kPoolKey, R"({"spec":{"cidr":"10.65.7.0/16"}})", "spec.cidr: IPPool CIDR must be strictly masked"},
+        {kPoolKey, R"({"spec":{"cidr":")" + huge + "\"}}", "spec.cidr: 'xxx"},
+        {kPoolKey, R"({"spec":{"cidr":"10.65.0.0/16\nnode b"}})", "spec.cidr: '10.65.0.0/16 node b' is no prefix"},
+        {kPoolKey, R"({"spec":{"cidr":"10.65.0.0/16","blockSize":)" + many + "}}",
          "spec.blockSize: expected a whole number"},
-        {kPool, R"({"spec":{"cidr":"10.65.0.0/16","blockSize":-26}})", "spec.blockSize: -26 is not between"},
-        {kPool, R"({"spec":{"cidr":"10.65.0.0/16","vxlanMode":"\u001b[2J"}})",
+        {kPoolKey, R"({"spec":{"cidr":"10.65.0.0/16","blockSize":-26}})", "spec.blockSize: -26 is not between"},
+        {kPoolKey, R"({"spec":{"cidr":"10.65.0.0/16","vxlanMode":"\u001b[2J"}})",
          "spec.vxlanMode: Unsupported value: \" [2J\""},
         {kNode, R"({"spec":{"bgp":{"ipv4Address":"192.0.2.1/33"}}})", "spec.bgp.ipv4Address: '192.0.2.1/33' is no"},
         {kNode, R"({"spec":{"bgp":{"ipv4Address":"0.0.0.0/0"}}})", "spec.bgp.ipv4Address: 0.0.0.0 is no address"},
@@ -215,11 +215,11 @@ TEST_F(HostileObjectsTest, WhatIsUnusualButGoodIsInUse) {
         {kNode,
          R"({"metadata":{"name":"other"},"spec":{"bgp":{"ipv4Address":"192.0.2.1/24"},"ipv4VXLANTunnelAddr":"10.65.0.0"}})",
          "metadata.name: 'other' is not the name in its key"},
-        {kPool,
+        {kPoolKey,
          R"({"metadata":{"name":"p","creationTimestamp":null,"annotations":{"x":")" + std::string(1'000'000, 'y') +
              R"("}},"spec":{"cidr":"10.65.0.0/16","vxlanMode":"Always","ipipMode":"","blockSize":0}})",
          nullptr},
-        {kPool, R"({"metadata":7,"spec":{"cidr":"10.65.0.0/16","vxlanMode":"Always"}})",
+        {kPoolKey, R"({"metadata":7,"spec":{"cidr":"10.65.0.0/16","vxlanMode":"Always"}})",
          "metadata: expected an object"},
         {kBlock,
          R"({"cidr":"10.65.0.0/26","affinity":"host:a","allocations":null,"attributes":null,"sequenceNumber":-1})",
