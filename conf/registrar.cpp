@@ -25,6 +25,8 @@ constexpr std::size_t kMostOperations = 100;  ///< in a transaction; etcd takes 
 constexpr unsigned kMostRounds = 3'000;       ///< reads and changes before it pauses
 constexpr std::chrono::milliseconds kFirstPause{200};
 constexpr std::chrono::milliseconds kLongestPause{30'000};
+/// An object of this node's that is gone is written anew after so long.
+constexpr std::chrono::milliseconds kSecondLook{1'000};
 
 std::int64_t now_nanoseconds() {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -256,8 +258,23 @@ struct Registrar::Implementation : std::enable_shared_from_this<Registrar::Imple
         wish.release = releasing_since && steady_clock::now() - *releasing_since >= options.release_after;
         RegistrationStep step = next_step(wish, view);
         if (!step.read.empty() || !step.probe.empty()) return read_more(step);
+        if (step.change && gone_lately()) {
+            status.settled = false;
+            return pause({}, kSecondLook);
+        }
         if (step.change) return write(*step.change, step.what);
         settled(step);
+    }
+
+    /// Whether this node's object stood in the store and has just gone. A store that lost it may have lost everything;
+    /// who reads all of it notices that meanwhile, and has the registration held.
+    bool gone_lately() {
+        if (!stood || view.find(node_key(options.node)) != nullptr) {
+            gone_since.reset();
+            return false;
+        }
+        if (!gone_since) gone_since = steady_clock::now();
+        return steady_clock::now() - *gone_since < kSecondLook;
     }
 
     void read_more(const RegistrationStep& step) {
@@ -291,6 +308,8 @@ struct Registrar::Implementation : std::enable_shared_from_this<Registrar::Imple
 
     void settled(const RegistrationStep& step) {
         failures = 0;
+        stood = view.find(node_key(options.node)) != nullptr;
+        gone_since.reset();
         status.settled = true;
         status.lacks = step.lacks;
         if (!wish.address4 && !wish.address6) {
@@ -340,6 +359,8 @@ struct Registrar::Implementation : std::enable_shared_from_this<Registrar::Imple
     std::map<std::string, std::string> contended;  ///< holder -> address; empty: not any more, its key is to go
     std::int64_t lease = 0;                        ///< 0: none
     bool signs_stand = false;
+    bool stood = false;  ///< this node's object was in the store when it was last settled
+    std::optional<steady_clock::time_point> gone_since;
     bool started = false;
     bool held = false;
     bool busy = false;

@@ -17,7 +17,7 @@ struct NeighbourKey {
     Address address;
     auto operator<=>(const NeighbourKey&) const = default;
 };
-NeighbourKey key(const Neighbour& neighbour) {
+NeighbourKey neighbour_key(const Neighbour& neighbour) {
     return {neighbour.device, neighbour.address};
 }
 
@@ -132,7 +132,8 @@ Row row_of(const State& state, const Neighbour* wanted, const Neighbour* found) 
 
 Reply show_tunnels(const State& state, bool json) {
     Rows vteps = [&state, last = std::optional<NeighbourKey>()]() mutable -> std::optional<Row> {
-        const auto pair = next_pair(state.desired.neighbours, state.observed.neighbours, last, key, key);
+        const auto pair =
+            next_pair(state.desired.neighbours, state.observed.neighbours, last, neighbour_key, neighbour_key);
         if (!pair) return std::nullopt;
         return row_of(state, pair->wanted, pair->found);
     };

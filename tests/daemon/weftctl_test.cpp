@@ -222,10 +222,10 @@ class Terminal {
         }
     }
     /// The exit status, once it has ended; -1 when it does not.
-    int ends() {
-        static_cast<void>(shows("nothing says this, so all is read to the end", 5s));
+    int ends(std::chrono::milliseconds within = 5s) {
+        static_cast<void>(shows("nothing says this, so all is read to the end", within));
         int status = 0;
-        const auto deadline = std::chrono::steady_clock::now() + 5s;
+        const auto deadline = std::chrono::steady_clock::now() + within;
         while (waitpid(child_, &status, WNOHANG) == 0) {
             if (std::chrono::steady_clock::now() > deadline) return -1;
             std::this_thread::yield();
@@ -285,9 +285,13 @@ TEST_F(Weftctl, leaves_birdc_content_pager_included) {
     EXPECT_TRUE(birdc.shows("Mesh_19 ")) << birdc.seen();
     birdc.type("show status\r");
     EXPECT_TRUE(birdc.shows("weft " WEFT_VERSION)) << birdc.seen();
-    birdc.type("q");  // where there is another page: no more of it
-    birdc.type("\x15quit\r");
-    EXPECT_EQ(birdc.ends(), 0);
+    // Keys that come while its pager begins or ends are the pager's or nobody's.
+    int ended = -1;
+    for (int times = 0; ended != 0 && times < 5; ++times) {
+        birdc.type("\x15quit\r");
+        ended = birdc.ends(1s);
+    }
+    EXPECT_EQ(ended, 0);
 }
 
 }  // namespace
