@@ -81,6 +81,10 @@ Result<nlohmann::json> parse_json(std::string_view text) {
     }
 }
 
+bool is_empty_text(const nlohmann::json& value) {
+    return value.is_string() && value.get_ref<const std::string&>().empty();
+}
+
 const nlohmann::json& member(const nlohmann::json& object, const char* name) {
     static const nlohmann::json kNothing;
     if (!object.is_object()) return kNothing;

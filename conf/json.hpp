@@ -18,6 +18,8 @@ namespace weft {
 Result<nlohmann::json> parse_json(std::string_view text);
 inline constexpr std::size_t kDeepestJson = 64;
 
+/// Whether this is the string "".
+bool is_empty_text(const nlohmann::json& value);
 /// An object's value of this name; null: it has none, or `object` is none.
 const nlohmann::json& member(const nlohmann::json& object, const char* name);
 /// An object's string of this name; empty: it has none, or `object` is none.

@@ -237,7 +237,7 @@ std::string check_name(const ResourceId& id) {
 void fill_pool(json& spec) {
     const auto say = [&](const char* name, const json& value) {
         json& held = spec[name];
-        if (held.is_null() || held == "" || held == 0 || (held.is_array() && held.empty())) held = value;
+        if (held.is_null() || is_empty_text(held) || held == 0 || (held.is_array() && held.empty())) held = value;
     };
     if (!member(spec, "cidr").is_string()) return;
     const auto cidr = parse_prefix(spec["cidr"].get_ref<const std::string&>());

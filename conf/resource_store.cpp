@@ -60,7 +60,7 @@ Result<std::int64_t> stated_revision(const json& manifest) {
     const auto metadata = manifest.is_object() ? manifest.find("metadata") : manifest.end();
     if (metadata == manifest.end() || !metadata->is_object()) return 0;
     const auto stated = metadata->find("resourceVersion");
-    if (stated == metadata->end() || stated->is_null() || *stated == "") return 0;
+    if (stated == metadata->end() || stated->is_null() || is_empty_text(*stated)) return 0;
     const std::string text = stated->is_string() ? stated->get<std::string>() : stated->dump();
     std::int64_t revision = 0;
     const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), revision);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "conf/json.hpp"
 #include "conf/yaml.hpp"
 
 namespace weft {
@@ -27,7 +28,7 @@ const json& at(const json& object, std::string_view path) {
 
 std::string text(const json& object, std::string_view path, const char* none = "") {
     const json& value = at(object, path);
-    if (value.is_null() || value == "") return none;
+    if (value.is_null() || is_empty_text(value)) return none;
     return value.is_string() ? value.get<std::string>() : value.dump();
 }
 

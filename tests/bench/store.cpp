@@ -102,7 +102,7 @@ std::map<std::string, std::string> calico_objects(const Cluster& cluster) {
     std::map<std::string, std::string> objects;
     for (const Pool& pool : cluster.pools) {
         const std::string name = "pool-" + key_text(pool.cidr);
-        objects[resources + "ippools/" + name] = json{
+        objects[fmt::format("{}ippools/{}", resources, name)] = json{
             {"kind", "IPPool"},
             {"apiVersion", "projectcalico.org/v3"},
             {"metadata", {{"name", name}}},
@@ -112,13 +112,13 @@ std::map<std::string, std::string> calico_objects(const Cluster& cluster) {
               {"vxlanMode", pool.vxlan == Encapsulate::never ? "Never" : "Always"},
               {"blockSize", pool.block_size}}}}.dump();
     }
-    for (const Node& node : cluster.nodes) objects[resources + "nodes/" + node.name] = node_object(node);
+    for (const Node& node : cluster.nodes) objects[fmt::format("{}nodes/{}", resources, node.name)] = node_object(node);
     for (const Block& block : cluster.blocks) {
         const std::string& node = cluster.nodes[block.node].name;
         const std::string where =
             fmt::format("{}/block/{}", block.cidr.family() == Family::v4 ? "ipv4" : "ipv6", key_text(block.cidr));
         objects["/calico/ipam/v2/assignment/" + where] = block_object(block, node);
-        objects["/calico/ipam/v2/host/" + node + "/" + where] = R"({"state":"confirmed"})";
+        objects[fmt::format("/calico/ipam/v2/host/{}/{}", node, where)] = R"({"state":"confirmed"})";
     }
     return objects;
 }
