@@ -89,6 +89,7 @@ class Suite {
 
     static Figures repeat(int runs, const std::function<Figures()>& measure) {
         std::vector<Figures> all;
+        all.reserve(static_cast<std::size_t>(runs));
         for (int run = 0; run < runs; ++run) all.push_back(isolated(measure));
         return medians(all);
     }
