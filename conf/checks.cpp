@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cctype>
 
-#include "conf/json.hpp"
+#include "conf/text.hpp"
 
 namespace weft {
 namespace {

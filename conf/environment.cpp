@@ -11,18 +11,14 @@
 #include <regex>
 
 #include "conf/checks.hpp"
+#include "conf/text.hpp"
 
 namespace weft {
 namespace {
 
-std::string lower(std::string text) {
-    std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
-    return text;
-}
-
 /// Calico's rule: what is not plainly no is yes.
 bool is_true(const std::string& value) {
-    const std::string text = lower(value);
+    const std::string text = lower_case(value);
     return text != "false" && text != "0" && text != "no" && text != "n" && text != "f";
 }
 
@@ -73,7 +69,7 @@ class Applier {
         }
         std::array<char, 256> name{};
         gethostname(name.data(), name.size() - 1);
-        config_.hostname.value = lower(name.data());
+        config_.hostname.value = lower_case(name.data());
     }
 
     void backend() {
@@ -204,7 +200,7 @@ class Applier {
     std::optional<Encapsulate> encapsulate(const char* name) {
         const auto value = get(name);
         if (!value) return Encapsulate::never;
-        const std::string text = lower(*value);
+        const std::string text = lower_case(*value);
         if (text == "off" || text == "never") return Encapsulate::never;
         if (text == "always") return Encapsulate::always;
         if (text == "crosssubnet" || text == "cross-subnet") return Encapsulate::cross_subnet;

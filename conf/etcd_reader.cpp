@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "conf/json.hpp"
+#include "conf/text.hpp"
 
 namespace weft {
 namespace {

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "conf/json.hpp"
+#include "conf/text.hpp"
 
 namespace weft {
 namespace {
@@ -31,6 +32,11 @@ Address plus(Address address, std::size_t number) {
 }
 
 }  // namespace
+
+std::int64_t now_nanoseconds() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
 
 std::string rfc3339(std::int64_t now) {
     return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(now / 1'000'000'000)));

@@ -36,6 +36,8 @@ std::string handle_key(std::string_view handle);
 /// The block that a block's or an affinity's key names; nullopt: it is neither.
 std::optional<Prefix> block_of_key(std::string_view key);
 
+/// Since 1970.
+std::int64_t now_nanoseconds();
 /// RFC 3339 as Go's metav1.Time writes it; `now` in nanoseconds since 1970.
 std::string rfc3339(std::int64_t now);
 

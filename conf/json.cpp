@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-
 #include <nlohmann/json.hpp>
+
+#include "conf/text.hpp"
 
 namespace weft {
 namespace {
@@ -33,18 +34,6 @@ std::size_t depth_of(std::string_view text) {
     return deepest;
 }
 
-/// Bytes of the UTF-8 character that `text` begins with; 0: with none, or with a control character.
-std::size_t printable(std::string_view text) {
-    const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
-    if (byte(0) < 0x80) return byte(0) < 0x20 || byte(0) == 0x7f ? 0 : 1;
-    const std::size_t length = byte(0) >= 0xF0 ? 4 : byte(0) >= 0xE0 ? 3 : 2;
-    if (byte(0) < 0xC2 || byte(0) > 0xF4 || text.size() < length) return 0;
-    for (std::size_t i = 1; i < length; ++i) {
-        if ((byte(i) & 0xC0U) != 0x80U) return 0;
-    }
-    return byte(0) == 0xC2 && byte(1) < 0xA0 ? 0 : length;  // U+0080 to U+009F: terminals obey them
-}
-
 std::string type_of(const nlohmann::json& value) {
     if (value.is_object()) return "an object";
     if (value.is_array()) return "a list";
@@ -57,16 +46,6 @@ std::string type_of(const nlohmann::json& value) {
 
 std::string to_string(const FieldTrouble& finding) {
     return finding.field.empty() ? finding.message : fmt::format("{}: {}", finding.field, finding.message);
-}
-
-std::string shown(std::string_view value, std::size_t most) {
-    std::string text;
-    while (!value.empty() && text.size() < most) {
-        const std::size_t length = printable(value);
-        text += length == 0 ? " " : value.substr(0, length);
-        value.remove_prefix(std::max<std::size_t>(1, length));
-    }
-    return value.empty() ? text : text + "...";
 }
 
 Result<nlohmann::json> parse_json(std::string_view text) {
@@ -92,10 +71,30 @@ const nlohmann::json& member(const nlohmann::json& object, const char* name) {
     return found == object.end() ? kNothing : *found;
 }
 
+const nlohmann::json& value_at(const nlohmann::json& object, std::string_view path) {
+    static const nlohmann::json kNothing;
+    const nlohmann::json* at = &object;
+    while (!path.empty()) {
+        const bool index = path.front() == '[';
+        const std::size_t end = std::min(path.find_first_of(index ? "]" : ".[", 1), path.size());
+        const std::string name(path.substr(index ? 1 : 0, index ? end - 1 : end));
+        path.remove_prefix(std::min(end + (index ? 1 : 0), path.size()));
+        if (!path.empty() && path.front() == '.') path.remove_prefix(1);
+        if (index) {
+            const std::size_t i = std::strtoul(name.c_str(), nullptr, 10);
+            if (!at->is_array() || i >= at->size()) return kNothing;
+            at = &(*at)[i];
+        } else {
+            if (!at->is_object() || !at->contains(name)) return kNothing;
+            at = &(*at)[name];
+        }
+    }
+    return *at;
+}
+
 std::string text_at(const nlohmann::json& object, const char* name) {
-    if (!object.is_object()) return {};
-    const auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string{};
+    const nlohmann::json& value = member(object, name);
+    return value.is_string() ? value.get<std::string>() : std::string{};
 }
 
 Fields::Fields(const nlohmann::json& object, std::string path, std::vector<FieldTrouble>& errors)

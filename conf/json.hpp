@@ -22,12 +22,10 @@ inline constexpr std::size_t kDeepestJson = 64;
 bool is_empty_text(const nlohmann::json& value);
 /// An object's value of this name; null: it has none, or `object` is none.
 const nlohmann::json& member(const nlohmann::json& object, const char* name);
+/// What stands at "spec.allowedUses[1]"; null: nothing.
+const nlohmann::json& value_at(const nlohmann::json& object, std::string_view path);
 /// An object's string of this name; empty: it has none, or `object` is none.
 std::string text_at(const nlohmann::json& object, const char* name);
-
-/// For a terminal and a log: what a value is, cut short after so many bytes, without control characters and what is no
-/// UTF-8.
-std::string shown(std::string_view value, std::size_t most = 60);
 
 /// An object's fields. Each getter returns nothing where the field is absent, null or wrong; what is wrong is entered
 /// into `errors`, so that one pass finds all of it. Refers to the object and the errors, both of which outlive it.

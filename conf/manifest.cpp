@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "conf/json.hpp"
+#include "conf/text.hpp"
 
 namespace weft {
 namespace {

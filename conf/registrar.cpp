@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "conf/json.hpp"
+#include "conf/text.hpp"
 
 namespace weft {
 
@@ -27,11 +28,6 @@ constexpr std::chrono::milliseconds kFirstPause{200};
 constexpr std::chrono::milliseconds kLongestPause{30'000};
 /// An object of this node's that is gone is written anew after so long.
 constexpr std::chrono::milliseconds kSecondLook{1'000};
-
-std::int64_t now_nanoseconds() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
 
 /// The reads that a view begins with.
 EtcdTransaction first_reads(const std::string& node) {

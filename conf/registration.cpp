@@ -10,6 +10,7 @@
 
 #include "conf/json.hpp"
 #include "conf/resource.hpp"
+#include "conf/text.hpp"
 
 namespace weft {
 namespace {
@@ -56,8 +57,7 @@ struct OwnBlock {
 
 std::string stored(const json& spec, const TunnelKind& kind) {
     if (kind.field[1] == nullptr) return text_at(spec, kind.field[0]);
-    const auto inner = spec.is_object() ? spec.find(kind.field[0]) : spec.end();
-    return spec.is_object() && inner != spec.end() ? text_at(*inner, kind.field[1]) : std::string{};
+    return text_at(member(spec, kind.field[0]), kind.field[1]);
 }
 
 /// Sets a field, or removes it where `value` is empty; the object it stands in goes when it becomes empty.

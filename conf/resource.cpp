@@ -8,6 +8,7 @@
 
 #include "conf/checks.hpp"
 #include "conf/json.hpp"
+#include "conf/text.hpp"
 
 namespace weft {
 namespace {
@@ -363,7 +364,7 @@ void unsupported(const Fields& spec, const std::vector<std::pair<const char*, co
                  std::vector<FieldTrouble>& found) {
     for (const auto& [name, message] : fields) {
         const json* const value = spec.find(name);
-        if (value == nullptr || *value == json("") || *value == 0 || *value == false) continue;  // Go's zero values
+        if (value == nullptr || is_empty_text(*value) || *value == 0 || *value == false) continue;  // Go's zero values
         if (value->is_structured() && value->empty()) continue;
         found.push_back({.field = spec.path(name), .message = message, .only_weft = true});
     }

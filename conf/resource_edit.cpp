@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 
 #include "conf/json.hpp"
 #include "conf/resource_rules.hpp"
+#include "conf/text.hpp"
 
 namespace weft {
 namespace {
@@ -74,29 +74,8 @@ json edited_spec(ResourceKind kind, const json& wanted, const json* stored) {
     return held;
 }
 
-/// The value at "spec.allowedUses[1]"; null: there is none.
-json value_at(const json& object, std::string_view path) {
-    const json* at = &object;
-    while (!path.empty()) {
-        const bool index = path.front() == '[';
-        const std::size_t end = std::min(path.find_first_of(index ? "]" : ".[", 1), path.size());
-        const std::string name(path.substr(index ? 1 : 0, index ? end - 1 : end));
-        path.remove_prefix(std::min(end + (index ? 1 : 0), path.size()));
-        if (!path.empty() && path.front() == '.') path.remove_prefix(1);
-        if (index) {
-            const std::size_t i = std::strtoul(name.c_str(), nullptr, 10);
-            if (!at->is_array() || i >= at->size()) return nullptr;
-            at = &(*at)[i];
-        } else {
-            if (!at->is_object() || !at->contains(name)) return nullptr;
-            at = &(*at)[name];
-        }
-    }
-    return *at;
-}
-
 std::string field_words(const ResourceId& id, const json& object, const FieldTrouble& error) {
-    const json value = value_at(object, error.field);
+    const json& value = value_at(object, error.field);
     std::string words = fmt::format("{}{}{}", to_string(id.kind), error.field.empty() ? "" : ".", error.field);
     if (value.is_string()) words += fmt::format(" = '{}'", shown(value.get<std::string>()));
     if (!value.is_null() && !value.is_structured() && !value.is_string()) words += fmt::format(" = '{}'", value.dump());
@@ -106,14 +85,16 @@ std::string field_words(const ResourceId& id, const json& object, const FieldTro
 }  // namespace
 
 const std::vector<ResourceKind>& edited_kinds() {
-    static const std::vector<ResourceKind> kAll{ResourceKind::ip_pool, ResourceKind::node, ResourceKind::bgp_peer,
-                                                ResourceKind::bgp_configuration};
+    static const std::vector<ResourceKind> kAll = [] {
+        std::vector<ResourceKind> all;
+        for (const KindWords& known : kinds()) all.push_back(known.kind);
+        return all;
+    }();
     return kAll;
 }
 
 Result<ResourceKind> edited_kind(std::string_view word) {
-    std::string lower(word);
-    std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+    const std::string lower = lower_case(std::string(word));
     for (const KindWords& known : kinds()) {
         if (std::find(known.words.begin(), known.words.end(), lower) != known.words.end()) return known.kind;
     }

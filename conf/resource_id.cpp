@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "conf/json.hpp"
+#include "conf/text.hpp"
 
 namespace weft {
 namespace {
@@ -120,8 +121,7 @@ std::optional<ResourceId> id_of_object(const json& object) {
     const std::string api = text_at(object, "apiVersion");
     const std::string kind = text_at(object, "kind");
     if (api.empty() || kind.empty()) return std::nullopt;
-    const auto metadata = object.find("metadata");
-    const std::string name = metadata == object.end() ? std::string() : text_at(*metadata, "name");
+    const std::string name = text_at(member(object, "metadata"), "name");
     for (const KindName& known : kKinds) {
         if (known.name == kind && is_ours(api, known.kind, name)) return ResourceId{.kind = known.kind, .name = name};
     }

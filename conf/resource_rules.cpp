@@ -10,6 +10,7 @@
 #include "conf/checks.hpp"
 #include "conf/json.hpp"
 #include "conf/resource.hpp"
+#include "conf/text.hpp"
 
 namespace weft {
 namespace {
@@ -83,11 +84,6 @@ const Names& fields_of_node_bgp() {
     return kFields;
 }
 
-std::string lower(std::string text) {
-    std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
-    return text;
-}
-
 void unknown_in(const json& stated, const Names& known, const json& stored, const std::string& path,
                 std::vector<FieldTrouble>& found) {
     if (!stated.is_object()) return;
@@ -95,15 +91,10 @@ void unknown_in(const json& stated, const Names& known, const json& stored, cons
         if (known.contains(name) || (stored.is_object() && stored.contains(name))) continue;
         std::string message = fmt::format("unknown field \"{}{}\"", path, shown(name));
         for (const std::string& other : known) {
-            if (lower(other) == lower(name)) message += fmt::format(": it is written {}", other);
+            if (lower_case(other) == lower_case(name)) message += fmt::format(": it is written {}", other);
         }
         found.push_back({.field = path + name, .message = std::move(message)});
     }
-}
-
-std::optional<Prefix> prefix_of(const json& object) {
-    const json& cidr = member(member(object, "spec"), "cidr");
-    return cidr.is_string() ? parse_prefix(cidr.get_ref<const std::string&>()) : std::nullopt;
 }
 
 bool for_load_balancers(const json& object) {
@@ -136,7 +127,7 @@ void changed_pool(const json& object, const json& stored, std::vector<FieldTroub
 
 void new_pool(const ResourceId& id, const json& object, const PoolSurroundings& beside,
               std::vector<FieldTrouble>& errors) {
-    const auto cidr = prefix_of(object);
+    const auto cidr = pool_prefix(object);
     if (!cidr) return;
     for (const auto& [name, other] : beside.pools) {
         if (name == id.name || !other.overlaps(*cidr)) continue;
@@ -184,6 +175,10 @@ void take(const Decoded<T>& decoded, std::vector<FieldTrouble>& errors, std::vec
 
 }  // namespace
 
+std::optional<Prefix> pool_prefix(const json& pool) {
+    return parse_prefix(text_at(member(pool, "spec"), "cidr"));
+}
+
 bool knows_field(ResourceKind kind, const std::string& field) {
     return fields_of(kind).contains(field);
 }
@@ -229,8 +224,7 @@ std::string check_name(const ResourceId& id) {
     if (all) return {};
     return fmt::format(
         "error with field {}.metadata.name = '{}' (name must consist of lower case alphanumeric characters, '-' or "
-        "'.', "
-        "and start and end with one of the former)",
+        "'.', and start and end with one of the former)",
         to_string(id.kind), shown(name));
 }
 

@@ -3,12 +3,16 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "conf/resource_edit.hpp"
 
 namespace weft {
+
+/// Of a pool as it is stored or stated; unset: what stands there is none.
+std::optional<Prefix> pool_prefix(const nlohmann::json& pool);
 
 /// Whether a spec of this kind has such a field in the API of Calico v3.
 bool knows_field(ResourceKind kind, const std::string& field);

@@ -13,6 +13,8 @@
 #include "conf/ipam.hpp"
 #include "conf/json.hpp"
 #include "conf/registrar.hpp"
+#include "conf/resource_rules.hpp"
+#include "conf/text.hpp"
 
 namespace weft {
 namespace {
@@ -22,11 +24,6 @@ using nlohmann::json;
 constexpr unsigned kMostConflicts = 10;
 /// As Calico does, between disabling a pool and freeing its blocks: what is being allocated can come to its end.
 constexpr std::chrono::milliseconds kAllocationsEnd{500};
-
-std::int64_t now_nanoseconds() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
 
 Error not_there(const ResourceId& id) {
     return {fmt::format("{}{}", kDoesNotExist, calico_name(id))};
@@ -42,26 +39,16 @@ Error out_of_date(const ResourceId& id, std::int64_t stated, std::int64_t latest
                                     stated, latest));
 }
 
-std::optional<Prefix> pool_cidr(const json& object) {
-    const auto spec = object.is_object() ? object.find("spec") : object.end();
-    if (spec == object.end() || !spec->is_object()) return std::nullopt;
-    const auto cidr = spec->find("cidr");
-    return cidr != spec->end() && cidr->is_string() ? parse_prefix(cidr->get_ref<const std::string&>()) : std::nullopt;
-}
-
 bool is_for_node(const json& peer, const std::string& node) {
-    const auto spec = peer.is_object() ? peer.find("spec") : peer.end();
-    return spec != peer.end() && spec->is_object() && spec->contains("node") && (*spec)["node"] == node;
+    return member(member(peer, "spec"), "node") == node;
 }
 
 }  // namespace
 
 Result<std::int64_t> stated_revision(const json& manifest) {
-    const auto metadata = manifest.is_object() ? manifest.find("metadata") : manifest.end();
-    if (metadata == manifest.end() || !metadata->is_object()) return 0;
-    const auto stated = metadata->find("resourceVersion");
-    if (stated == metadata->end() || stated->is_null() || is_empty_text(*stated)) return 0;
-    const std::string text = stated->is_string() ? stated->get<std::string>() : stated->dump();
+    const json& stated = member(member(manifest, "metadata"), "resourceVersion");
+    if (stated.is_null() || is_empty_text(stated)) return 0;
+    const std::string text = stated.is_string() ? stated.get<std::string>() : stated.dump();
     std::int64_t revision = 0;
     const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), revision);
     if (failure == std::errc{} && end == text.data() + text.size() && revision > 0) return revision;
@@ -108,7 +95,7 @@ struct ResourceStore::Implementation {
         if (!pools) return pools.error();
         for (const EtcdKeyValue& kv : pools->kvs) {
             const auto object = parse_json(kv.value);
-            const auto cidr = object ? pool_cidr(*object) : std::nullopt;
+            const auto cidr = object ? pool_prefix(*object) : std::nullopt;
             if (cidr) beside.pools[id_of_key(kv.key).value_or(ResourceId{}).name] = *cidr;
         }
         if (!new_pool) return beside;
@@ -181,7 +168,7 @@ struct ResourceStore::Implementation {
     /// Disables the pool, so that nothing takes addresses from it any more, and frees its blocks.
     Result<std::vector<std::string>> empty_pool(const ResourceId& id, EtcdKeyValue& held) {
         auto object = parse_json(held.value);
-        const auto cidr = object ? pool_cidr(*object) : std::nullopt;
+        const auto cidr = object ? pool_prefix(*object) : std::nullopt;
         if (!cidr) return std::vector<std::string>();
         if (!(*object)["spec"].value("disabled", json()).is_boolean() || !(*object)["spec"]["disabled"].get<bool>()) {
             (*object)["spec"]["disabled"] = true;

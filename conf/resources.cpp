@@ -8,6 +8,7 @@
 
 #include "conf/json.hpp"
 #include "conf/peering.hpp"
+#include "conf/text.hpp"
 
 namespace weft {
 namespace {
@@ -18,11 +19,10 @@ bool has_spec(const json& object) {
     return object.is_object() && object.contains("spec");
 }
 
-std::string stated_name(const json& object) {
-    const auto metadata = object.is_object() ? object.find("metadata") : object.end();
-    if (!object.is_object() || metadata == object.end() || !metadata->is_object()) return {};
-    const auto name = metadata->find("name");
-    return name != metadata->end() && name->is_string() ? name->get<std::string>() : std::string();
+/// Whether objects of this kind say whose a prefix is.
+template <class T>
+constexpr bool owns() {
+    return std::is_same_v<T, IpamBlock> || std::is_same_v<T, BlockAffinity>;
 }
 
 }  // namespace
@@ -64,6 +64,13 @@ void Resources::with_map(Self& self, ResourceKind kind, With with) {
 }
 
 template <class T>
+void Resources::disown(const std::map<std::string, T>& held, const std::string& name) {
+    if constexpr (owns<T>()) {
+        if (const auto found = held.find(name); found != held.end()) owners_.take_out(found->second);
+    }
+}
+
+template <class T>
 void Resources::take(std::map<std::string, T>& held, const ResourceId& id, Decoded<T> decoded, const Where& where) {
     std::vector<ObjectTrouble> report;
     const auto say = [&](const std::vector<FieldTrouble>& findings, bool error) {
@@ -78,11 +85,8 @@ void Resources::take(std::map<std::string, T>& held, const ResourceId& id, Decod
     say(decoded.errors, true);
     say(decoded.unsupported, false);
     if (decoded.ok()) {
-        constexpr bool kOwns = std::is_same_v<T, IpamBlock> || std::is_same_v<T, BlockAffinity>;
-        if constexpr (kOwns) {
-            if (const auto before = held.find(id.name); before != held.end()) owners_.take_out(before->second);
-            owners_.enter(decoded.value);
-        }
+        disown(held, id.name);
+        if constexpr (owns<T>()) owners_.enter(decoded.value);
         held.insert_or_assign(id.name, std::move(decoded.value));
     }
     if (report.empty()) {
@@ -95,7 +99,7 @@ void Resources::take(std::map<std::string, T>& held, const ResourceId& id, Decod
 void Resources::put(const ResourceId& id, const json& object, const Where& where) {
     if (id.name.empty()) return refuse(id, {.field = "metadata.name", .message = "an object needs a name"}, where);
     enter(id, object, where);
-    const std::string name = stated_name(object);
+    const std::string name = text_at(member(object, "metadata"), "name");
     if (name.empty() || name == id.name) return;
     reports_[id].push_back(
         {.object = to_string(id),
@@ -164,14 +168,10 @@ void Resources::refuse(const ResourceId& id, const FieldTrouble& finding, const 
 void Resources::remove(const ResourceId& id) {
     reports_.erase(id);
     places_.erase(id);
-    if (const auto block = blocks_.find(id.name); id.kind == ResourceKind::ipam_block && block != blocks_.end()) {
-        owners_.take_out(block->second);
-    }
-    const auto affinity = affinities_.find(id.name);
-    if (id.kind == ResourceKind::block_affinity && affinity != affinities_.end()) {
-        owners_.take_out(affinity->second);
-    }
-    with_map(*this, id.kind, [&](auto& held) { held.erase(id.name); });
+    with_map(*this, id.kind, [&](auto& held) {
+        disown(held, id.name);
+        held.erase(id.name);
+    });
 }
 
 bool Resources::holds(const ResourceId& id) const {

@@ -66,6 +66,9 @@ class Resources {
     void take(std::map<std::string, T>& held, const ResourceId& id, Decoded<T> decoded, const Where& where);
     bool holds(const ResourceId& id) const;
     /// Calls `with` with the map of this kind.
+    /// What an object that is held says no more, because another takes its place or none.
+    template <class T>
+    void disown(const std::map<std::string, T>& held, const std::string& name);
     template <class Self, class With>
     static void with_map(Self& self, ResourceKind kind, With with);
     std::vector<Pool> routed_pools(std::vector<ObjectTrouble>* troubles) const;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "conf/address.hpp"
+#include "conf/text.hpp"
 
 namespace weft {
 namespace {
@@ -16,9 +17,7 @@ using nlohmann::json;
 constexpr std::array<std::string_view, 9> kWords{"true", "false", "yes", "no", "on", "off", "y", "n", "null"};
 
 bool is_word(const std::string& text) {
-    std::string lower = text;
-    std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
-    return std::find(kWords.begin(), kWords.end(), lower) != kWords.end();
+    return std::find(kWords.begin(), kWords.end(), lower_case(text)) != kWords.end();
 }
 
 /// Whether text can stand without quotes. What begins like a number (also a date, or 12:30 in YAML 1.1) is one unless

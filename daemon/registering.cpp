@@ -87,6 +87,7 @@ void Registering::poll() {
 void Registering::open(const EtcdSource& source) {
     if (client_ && source_ == source && node_ == state_.node) return;
     registrar_.reset();
+    removing_.clear();  // the client that was about it says no more
     client_ = std::make_unique<EtcdClient>(io_, etcd_options(source));
     source_ = source;
     node_ = state_.node;

@@ -148,6 +148,9 @@ class Settings {
         add("source etcd password", starred(etcd->password), setting);
         add("source etcd register", yes(etcd->register_node), setting);
         add("source etcd address", to_string(etcd->method(Family::v4)), setting);
+        if (etcd->method(Family::v6) != etcd->method(Family::v4)) {
+            add("source etcd address (IPv6)", to_string(etcd->method(Family::v6)), setting);
+        }
     }
 
     void bgp() {

@@ -12,22 +12,8 @@ namespace {
 
 using nlohmann::json;
 
-/// What stands at "bgp.ipv4Address" in the spec; null: nothing.
-const json& at(const json& object, std::string_view path) {
-    static const json kNothing;
-    const json* found = &object;
-    while (!path.empty()) {
-        const std::size_t end = std::min(path.find('.'), path.size());
-        const std::string name(path.substr(0, end));
-        path.remove_prefix(std::min(end + 1, path.size()));
-        if (!found->is_object() || !found->contains(name)) return kNothing;
-        found = &(*found)[name];
-    }
-    return *found;
-}
-
 std::string text(const json& object, std::string_view path, const char* none = "") {
-    const json& value = at(object, path);
+    const json& value = value_at(object, path);
     if (value.is_null() || is_empty_text(value)) return none;
     return value.is_string() ? value.get<std::string>() : value.dump();
 }
@@ -39,7 +25,7 @@ struct ColumnOf {
 };
 
 std::string node_as(const json& object, std::uint32_t as) {
-    if (!at(object, "spec.bgp").is_object()) return {};
+    if (!value_at(object, "spec.bgp").is_object()) return {};
     const std::string own = text(object, "spec.bgp.asNumber");
     return own.empty() ? fmt::format("({})", as) : own;
 }
@@ -127,7 +113,7 @@ Result<OutputFormat> output_format(const std::string& word) {
 }
 
 std::optional<std::uint32_t> stated_as(const json& configuration) {
-    const json& as = at(configuration, "spec.asNumber");
+    const json& as = value_at(configuration, "spec.asNumber");
     if (!as.is_number_unsigned()) return std::nullopt;
     return as.get<std::uint32_t>();
 }

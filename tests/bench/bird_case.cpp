@@ -12,6 +12,7 @@
 #include "bgp/config_file.hpp"
 #include "tests/bench/process.hpp"
 #include "tests/bench/synthetic.hpp"
+#include "tests/temporary_directory.hpp"
 
 namespace weft::bench {
 namespace {
@@ -106,7 +107,7 @@ class Mesh {
     std::size_t sessions() const { return sessions_; }
 
   private:
-    Directory directory_;
+    test::TemporaryDirectory directory_;
     boost::asio::io_context io_{1};
     BirdSettings settings_;
     BirdFiles files_;

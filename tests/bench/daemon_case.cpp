@@ -18,6 +18,7 @@
 #include "tests/bench/process.hpp"
 #include "tests/bench/store.hpp"
 #include "tests/bench/synthetic.hpp"
+#include "tests/temporary_directory.hpp"
 
 namespace weft::bench {
 namespace {
@@ -74,7 +75,7 @@ class Announcements {
     std::array<char, 65536> bytes_{};
 };
 
-void write_configuration(const Directory& directory, std::uint16_t port) {
+void write_configuration(const test::TemporaryDirectory& directory, std::uint16_t port) {
     std::ofstream(directory / "weft.conf") << fmt::format(
         "hostname \"{}\";\ncalico_backend vxlan;\n"
         "source etcd {{ endpoint \"http://127.0.0.1:{}\"; register no; }}\n"
@@ -82,7 +83,7 @@ void write_configuration(const Directory& directory, std::uint16_t port) {
         own_name(), port, directory / "weft.ctl", directory / "state");
 }
 
-std::string words_of(const Directory& directory) {
+std::string words_of(const test::TemporaryDirectory& directory) {
     std::ifstream log(directory / "log");
     std::string text(std::istreambuf_iterator<char>(log), {});
     return text.size() > 2000 ? text.substr(text.size() - 2000) : text;
@@ -102,7 +103,7 @@ Figures whole_daemon(const Size& size, const DaemonOptions& options) {
     const auto objects = calico_objects(cluster);
     const auto added = calico_objects(with_node_added(cluster, size.family, size.blocks));
     Store store(objects);
-    const Directory directory;
+    const test::TemporaryDirectory directory;
     write_configuration(directory, store.port());
     Announcements announcements;
 

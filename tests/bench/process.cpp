@@ -15,15 +15,6 @@
 
 namespace weft::bench {
 
-Directory::Directory() : path_("/tmp/weft-bench.XXXXXX") {
-    if (mkdtemp(path_.data()) == nullptr) throw std::runtime_error("no directory in /tmp");
-}
-
-Directory::~Directory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-}
-
 Process::Process(const std::vector<std::string>& arguments, const std::string& log) {
     std::vector<char*> raw;
     for (const std::string& argument : arguments) raw.push_back(const_cast<char*>(argument.c_str()));  // NOLINT

@@ -10,19 +10,6 @@
 
 namespace weft::bench {
 
-/// A directory that goes with all that is in it.
-class Directory {
-  public:
-    Directory();
-    ~Directory();
-    Directory(const Directory&) = delete;
-    Directory& operator=(const Directory&) = delete;
-    std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
-  private:
-    std::string path_;
-};
-
 struct Usage {
     double cpu_milliseconds = 0;  ///< of all its threads
     double wake_ups = 0;          ///< times that a thread went to sleep of its own will

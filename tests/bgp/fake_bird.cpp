@@ -9,7 +9,6 @@
 #include <boost/asio/write.hpp>
 
 #include <cstdlib>
-#include <filesystem>
 #include <stdexcept>
 
 namespace weft::test {
@@ -17,25 +16,6 @@ namespace weft::test {
 namespace asio = boost::asio;
 using boost::system::error_code;
 using Stream = asio::local::stream_protocol;
-
-TemporaryDirectory::TemporaryDirectory() : path_(std::filesystem::temp_directory_path() / "weft-bgp-XXXXXX") {
-    if (!mkdtemp(path_.data())) throw std::runtime_error("no temporary directory");
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-}
-
-bool run_until(asio::io_context& io, const std::function<bool()>& done, std::chrono::milliseconds deadline) {
-    const auto end = std::chrono::steady_clock::now() + deadline;
-    while (!done()) {
-        if (std::chrono::steady_clock::now() > end) return false;
-        io.restart();
-        io.run_one_for(std::chrono::milliseconds(20));
-    }
-    return true;
-}
 
 struct FakeBird::Implementation : std::enable_shared_from_this<FakeBird::Implementation> {
     Implementation(asio::io_context& io, const std::string& path, Script said)

@@ -1,4 +1,4 @@
-// Something that listens where BIRD would, and says what a test wants it to; and a loop to run until something is so.
+// Something that listens where BIRD would, and says what a test wants it to.
 #pragma once
 
 #include <chrono>
@@ -7,29 +7,10 @@
 #include <string>
 #include <vector>
 
-namespace boost::asio {
-class io_context;
-}
+#include "tests/run_until.hpp"
+#include "tests/temporary_directory.hpp"
 
 namespace weft::test {
-
-/// A directory of its own that goes with it.
-class TemporaryDirectory {
-  public:
-    TemporaryDirectory();
-    ~TemporaryDirectory();
-    TemporaryDirectory(const TemporaryDirectory&) = delete;
-    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-    std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-    const std::string& path() const { return path_; }
-
-  private:
-    std::string path_;
-};
-
-/// Runs the loop until `done` or the deadline; answers whether it is done.
-bool run_until(boost::asio::io_context& io, const std::function<bool()>& done,
-               std::chrono::milliseconds deadline = std::chrono::seconds(10));
 
 class FakeBird {
   public:

@@ -31,25 +31,6 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
 
-TemporaryDirectory::TemporaryDirectory() : path_(std::filesystem::temp_directory_path() / "weft-conf-XXXXXX") {
-    if (!mkdtemp(path_.data())) throw std::runtime_error("no temporary directory");
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-}
-
-bool run_until(asio::io_context& io, const std::function<bool()>& done, std::chrono::milliseconds deadline) {
-    const auto end = std::chrono::steady_clock::now() + deadline;
-    while (!done()) {
-        if (std::chrono::steady_clock::now() > end) return false;
-        io.restart();
-        io.run_one_for(std::chrono::milliseconds(20));
-    }
-    return true;
-}
-
 EtcdOptions impatient(std::vector<std::string> endpoints) {
     EtcdOptions options;
     options.endpoints = std::move(endpoints);

@@ -13,29 +13,10 @@
 #include <vector>
 
 #include "conf/etcd_client.hpp"
-
-namespace boost::asio {
-class io_context;
-}
+#include "tests/run_until.hpp"
+#include "tests/temporary_directory.hpp"
 
 namespace weft::test {
-
-/// A directory of its own that goes with it.
-class TemporaryDirectory {
-  public:
-    TemporaryDirectory();
-    ~TemporaryDirectory();
-    TemporaryDirectory(const TemporaryDirectory&) = delete;
-    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-    std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
-  private:
-    std::string path_;
-};
-
-/// Runs the loop until `done` or the deadline; answers whether it is done.
-bool run_until(boost::asio::io_context& io, const std::function<bool()>& done,
-               std::chrono::milliseconds deadline = std::chrono::seconds(15));
 
 /// A client with little patience, so that tests are quick.
 EtcdOptions impatient(std::vector<std::string> endpoints);

@@ -4,9 +4,9 @@ import re
 import select
 import socket
 import struct
-import threading
 import time
 
+from .background import Background
 from .namespace import run
 
 PROTOCOL = 80  # weft's own routes and nexthops
@@ -135,23 +135,17 @@ class Monitor:
         return list(self._events)
 
 
-class Stopwatch(Monitor):
+class Stopwatch(Background, Monitor):
     """A monitor that keeps the time: how long it took from the first change to the last."""
 
     def __init__(self, namespace):
-        super().__init__(namespace)
+        Monitor.__init__(self, namespace)
         self._times = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._follow, daemon=True)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
+        Background.__init__(self)
 
     def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
-        super().__exit__()
+        Background.__exit__(self)
+        Monitor.__exit__(self)
 
     def _follow(self):
         while not self._stop.is_set():

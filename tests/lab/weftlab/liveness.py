@@ -1,24 +1,15 @@
 """Whether nodes are alive, asked all the time."""
-import threading
+from .background import Background
 
 
-class Liveness:
+class Liveness(Background):
     """Asks each node's /liveness again and again between `with` and its end."""
 
     def __init__(self, nodes, every=0.2):
         self.nodes, self.every, self.asked, self.wrong = nodes, every, 0, []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._ask, daemon=True)
+        super().__init__()
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
-
-    def _ask(self):
+    def _follow(self):
         while not self._stop.wait(self.every):
             for node in self.nodes:
                 try:

@@ -167,7 +167,9 @@ class Node:
 
     def reload(self):
         """SIGHUP; one that has just been started is waited for until it listens to it, as an init system would."""
+        deadline = time.monotonic() + 30
         while not self._catches(signal.SIGHUP) and self.process.poll() is None:
+            assert time.monotonic() < deadline, f'weftd of {self.name} does not listen to SIGHUP'
             time.sleep(0.01)
         self.process.send_signal(signal.SIGHUP)
 

@@ -10,6 +10,8 @@ import socket
 import struct
 import threading
 
+from .background import Background
+
 ETH_P_ALL, PACKET_OUTGOING = 3, 4
 
 
@@ -66,7 +68,7 @@ def classify(node, data, port):
                   protocol)
 
 
-class Watch:
+class Watch(Background):
     """Collects packets between `with` and its end; the counts can be asked for at any time."""
 
     def __init__(self, fabric, ports, port=4789):
@@ -80,19 +82,13 @@ class Watch:
         self._lock = threading.Lock()
         self._counts = collections.Counter()
         self._bytes = collections.Counter()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._collect, daemon=True)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
+        super().__init__()
 
     def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
+        super().__exit__()
         self._socket.close()
 
-    def _collect(self):
+    def _follow(self):
         while not self._stop.is_set():
             try:
                 data, (device, _, direction, _, _) = self._socket.recvfrom(2048)
