@@ -256,10 +256,13 @@ Cluster Resources::cluster(std::vector<ObjectTrouble>* troubles) const {
     Cluster cluster;
     cluster.pools = routed_pools(troubles);
     cluster.nodes.reserve(nodes_.size());
-    for (const auto& [name, node] : nodes_) {
-        cluster.nodes.push_back(node.node);
-        const auto own = bgp_.find("node." + name);
-        if (own != bgp_.end()) cluster.nodes.back().bgp_port = own->second.port;
+    for (const auto& [name, node] : nodes_) cluster.nodes.push_back(node.node);
+    constexpr std::string_view kOfNode = "node.";
+    for (auto own = bgp_.lower_bound(std::string(kOfNode)); own != bgp_.end() && own->first.starts_with(kOfNode);
+         ++own) {
+        const std::string_view name = std::string_view(own->first).substr(kOfNode.size());
+        const auto node = std::ranges::lower_bound(cluster.nodes, name, {}, &Node::name);
+        if (node != cluster.nodes.end() && node->name == name) node->bgp_port = own->second.port;
     }
     std::map<std::string, std::size_t> ownerless;
     cluster.blocks = owners_.blocks(cluster.nodes, troubles == nullptr ? nullptr : &ownerless);
