@@ -93,6 +93,14 @@ TEST(ShowNodes, tells_how_each_is_reached) {
     EXPECT_THAT(text, HasSubstr("withheld\n"));
 }
 
+TEST(ShowNodes, tells_which_has_an_address_of_this_one) {
+    State state = four_nodes(Backend::vxlan);
+    for (Node& node : state.cluster.nodes) node.vxlan4 = state.cluster.find_node("a")->vxlan4;
+    const std::string text = text_of(show_nodes(state, false));
+    EXPECT_THAT(text, HasSubstr("has this node's VXLAN tunnel address 10.65.0.0\n"));
+    EXPECT_THAT(text, HasSubstr("this node\n"));
+}
+
 TEST(ShowPools, names_who_serves_each_in_this_mode) {
     const std::string vxlan = text_of(show_pools(four_nodes(Backend::vxlan), true));
     EXPECT_THAT(vxlan, HasSubstr(R"("pool":"10.65.0.0/16","ipip":"never","vxlan":"cross subnet","block_size":26)"));
