@@ -100,7 +100,7 @@ def certificates_and_tokens_that_end_or_are_replaced_disturb_nothing(lab):
 
 
 def an_old_backup_an_empty_store_and_a_mass_deletion_are_held(lab):
-    store = Store(lab, source='hold 6 s;')
+    store = Store(lab, source='hold 60 s;')
     store.pool(vxlanMode='Always')
     for number in range(3):
         store.stranger(number)
@@ -134,6 +134,11 @@ def an_old_backup_an_empty_store_and_a_mass_deletion_are_held(lab):
         for node in nodes:
             eventually(lambda: 'Cluster: 5 nodes' in _shown(node, 'status'), f'{node} has them again', 5)
 
+        store.source = 'hold 8 s;'
+        lab.reload(store.config('calico_backend vxlan;'), nodes)
+        for node in nodes:
+            eventually(lambda: 'weft.conf is running' in node.log() and node.ready(), f'{node} has read it', 10)
+        _well(nodes)
         store.stop(data=False)
         store.start()
         _told(nodes, '5 of 5 nodes are gone')
