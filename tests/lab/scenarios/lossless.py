@@ -5,6 +5,7 @@ The fixed subset runs with every test. By hand: the whole table, at any pace and
     tests/lab/run lossless -k table --deadline 3600 --argument full=1 --argument pause=5 --argument milliseconds=1
     ... --argument only=VNI --argument nodes=abcde
     ... --argument 'only==VXLAN always,=another VNI' --argument times=5     exactly these, over and over
+    ... --argument rows=13-19   a slice of the table, from one row to another; best one that begins at VXLAN always
     ... --argument log=500      so many lines of each weftd's log, at level debug, when packets were lost
 """
 import ipaddress
@@ -30,13 +31,14 @@ def _pool6(mode):
 
 class Step:
     """A configuration to go to. `only`: the nodes whose pairs count (the underlay routes no workload addresses, so
-    plain pools serve one subnet); `quick`: part of the fixed subset; `known`: why packets may be lost, if they may."""
+    plain pools serve one subnet); `quick`: part of the fixed subset; `known`: why packets to the workloads that
+    `concerns` names, as 'c/' or 'mover', are lost of necessity. Others' are not excused."""
 
-    def __init__(self, name, pools, settings='', backend='bird', only=None, quick=False, known='', before=None,
-                 after=None, node_c='', both=False, pairs=None):
+    def __init__(self, name, pools, settings='', backend='bird', only=None, quick=False, known='', concerns='/',
+                 before=None, after=None, node_c='', both=False, pairs=None):
         self.name, self.pools, self.settings, self.backend, self.only = name, pools, settings, backend, only
-        self.quick, self.known, self.before, self.after, self.node_c = quick, known, before, after, node_c
-        self.both, self.pairs = both, pairs
+        self.quick, self.known, self.concerns = quick, known, concerns
+        self.before, self.after, self.node_c, self.both, self.pairs = before, after, node_c, both, pairs
         self.family = 6 if POOL6 in pools else 4
 
     def config(self, lab):
@@ -132,6 +134,9 @@ def _first_address_goes(lab):
     c.namespace.configure.add_route('0.0.0.0/0', gateway=c.subnet.router(4), replace=True)
 
 
+# A VTEP has one MAC, and its kernel takes frames for another as somebody else's (eth_type_trans, ip_rcv). So from the
+# moment that c has the new one to the moment that a sender has read of it, that sender's packets to c are lost.
+MAC = 'a VTEP drops frames for a MAC it has no more, or not yet'
 STEPS = [
     Step('VXLAN always', VXLAN),
     Step('VXLAN always -> cross subnet', CROSS, quick=True),
@@ -164,12 +169,12 @@ STEPS = [
     Step('another tunnel address of node c', VXLAN, node_c='vxlan address 10.65.2.1;'),
     Step('the tunnel address back', VXLAN),
     Step('another MAC of node c', VXLAN, node_c='vxlan mac 66:00:00:00:00:cc;',
-         known='frames for a MAC that the VTEP has no more, or not yet, are dropped by its kernel'),
-    Step('the MAC back', VXLAN, known='the same'),
+         known=MAC, concerns='c/'),
+    Step('the MAC back', VXLAN, known=MAC, concerns='c/'),
     Step('another address of node c, the old one still there', VXLAN, before=_second_address, after=_first_address_goes),
     Step('another parent of node c: an address on another interface', VXLAN, before=_second_interface),
     Step('a new block of node b, which is going to move', VXLAN, before=_migrating_workload,
-         known='it was not there before'),
+         known='sent before the sender had read of the block', concerns='mover'),
     Step('the block moves to node c, its workload runs on both', VXLAN, before=_migrating_workload,
          pairs=_migration_pairs, after=_migration_is_over),
     Step('IPIP cross subnet for what follows', IPIP_CROSS),
@@ -182,7 +187,7 @@ STEPS = [
     Step('calico_backend bird -> none, with routes of somebody else', PLAIN, backend='none', only='ab',
          before=_routes_of_somebody_else),
     Step('calico_backend none -> bird', IPIP_CROSS, only='ab', after=_without_routes_of_somebody_else),
-    Step('IPv6: VXLAN always', VXLAN6, quick=True, known='there was no IPv6 before'),
+    Step('IPv6: VXLAN always', VXLAN6, quick=True, known='sent before both ends had read of the first IPv6 pool'),
     Step('IPv6: VXLAN always -> cross subnet', CROSS6, quick=True),
     Step('IPv6: VXLAN cross subnet -> always', VXLAN6),
     Step('IPv6: another VNI', VXLAN6, 'protocol vxlan { id 77; }'),
@@ -259,11 +264,12 @@ def _run(lab, steps):
             lab.pause(0.2)
         lost = traffic.lost()
         by_itself = lost.pop(f'{control[0]} -> {control[1]}', 0)
-        lab.say(f'  {step.name:60} sent {traffic.sent():7}  lost {sum(lost.values()):5}  control lost {by_itself:3}  longest '
+        lab.say(f'  {step.name:60} {traffic.rate():4.0f}/s  sent {traffic.sent():7}  lost {sum(lost.values()):5}  control lost {by_itself:3}  longest '
                 f'gap {traffic.longest_gap_ms():4.0f} ms  in {time.monotonic() - started:5.1f} s'
                 + (f'  {step.known}' if lost and step.known else '') + (f'  {lost}' if lost else ''))
         _arrived(lab, step, failures)
-        if lost and not step.known:
+        excused = [pair for pair in lost if step.known and step.concerns in pair.split(' -> ')[1]]
+        if len(excused) < len(lost):
             failures.append(f'{step.name}: lost {lost}')
         if step.after:
             step.after(lab)
@@ -278,6 +284,9 @@ def the_table(lab):
     chosen = STEPS[1:] if lab.arguments.get('full') else [step for step in STEPS[1:] if step.quick]
     if 'only' in lab.arguments:
         chosen = [step for step in STEPS if any(_is_called(step, name) for name in lab.arguments['only'].split(','))]
+    if 'rows' in lab.arguments:
+        first, last = map(int, lab.arguments['rows'].split('-'))
+        chosen = STEPS[first:last + 1]
     _run(lab, chosen * int(lab.arguments.get('times', 1)))
 
 
