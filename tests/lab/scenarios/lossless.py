@@ -184,6 +184,8 @@ STEPS = [
     Step('the reflector is gone', IPIP_CROSS),
     Step('node c of the mesh becomes a reflector', IPIP_CROSS, node_c='route reflector cluster id 1.0.0.1;'),
     Step('node c of the mesh is none any more', IPIP_CROSS),
+    Step('the sessions get a password', IPIP_CROSS, 'protocol bgp { password "secret"; }'),
+    Step('and have none any more', IPIP_CROSS),
     Step('calico_backend bird -> none, with routes of somebody else', PLAIN, backend='none', only='ab',
          before=_routes_of_somebody_else),
     Step('calico_backend none -> bird', IPIP_CROSS, only='ab', after=_without_routes_of_somebody_else),
@@ -264,8 +266,9 @@ def _run(lab, steps):
             lab.pause(0.2)
         lost = traffic.lost()
         by_itself = lost.pop(f'{control[0]} -> {control[1]}', 0)
-        lab.say(f'  {step.name:60} {traffic.rate():4.0f}/s  sent {traffic.sent():7}  lost {sum(lost.values()):5}  control lost {by_itself:3}  longest '
-                f'gap {traffic.longest_gap_ms():4.0f} ms  in {time.monotonic() - started:5.1f} s'
+        lab.say(f'  {step.name:60} {traffic.rate():4.0f}/s  sent {traffic.sent():7}  lost {sum(lost.values()):5}  '
+                f'control lost {by_itself:3}  longest gap {traffic.longest_gap_ms():4.0f} ms  '
+                f'in {time.monotonic() - started:5.1f} s'
                 + (f'  {step.known}' if lost and step.known else '') + (f'  {lost}' if lost else ''))
         _arrived(lab, step, failures)
         excused = [pair for pair in lost if step.known and step.concerns in pair.split(' -> ')[1]]
