@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 namespace weft {
@@ -288,6 +289,19 @@ class Staging {
     Stage result_;
 };
 
+/// Whether BGP sessions between nodes that both have are about to be replaced, here or elsewhere.
+bool sessions_differ(const Cluster& before, const Cluster& now) {
+    const auto common = [](const BgpSettings& bgp) {
+        return std::tie(bgp.local_as, bgp.port, bgp.password, bgp.graceful_restart_seconds);
+    };
+    const auto own = [](const Node& node) { return std::tie(node.as, node.cluster_id, node.bgp_port); };
+    if (common(before.bgp) != common(now.bgp)) return true;
+    return std::ranges::any_of(now.nodes, [&](const Node& node) {
+        const Node* const old = before.find_node(node.name);
+        return old != nullptr && own(*old) != own(node);
+    });
+}
+
 }  // namespace
 
 std::string to_string(const Echo& echo) {
@@ -323,10 +337,12 @@ Stage stage(StageInput input) {
 
 std::vector<Prefix> turned_pools(const Cluster& before, const Cluster& now) {
     std::vector<Prefix> turned;
+    const bool sessions = sessions_differ(before, now);
     for (const Pool& pool : now.pools) {
         const bool differs = std::ranges::any_of(before.pools, [&](const Pool& old) {
             const bool same_place = old.cidr.contains(pool.cidr) || pool.cidr.contains(old.cidr);
-            return same_place && (old.ipip != pool.ipip || old.vxlan != pool.vxlan);
+            const bool relearnt = sessions && pool.vxlan == Encapsulate::never;
+            return same_place && (relearnt || old.ipip != pool.ipip || old.vxlan != pool.vxlan);
         });
         if (differs) turned.push_back(pool.cidr);
     }

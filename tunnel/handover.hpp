@@ -20,6 +20,9 @@
 //   earlier BIRD left behind does not count: the next one may drop it before it learns it again (`bird_vouches`).
 // - BIRD's -> BIRD's (IPIP, cross subnet, never): BIRD changes a kernel route by deleting and adding it. Over that gap,
 //   and until the node has answered through IPIP, weftd's route repeats what BIRD's was before the change.
+// - Sessions that are replaced (a password, a reflector): BIRD starts anew and keeps its routes in the kernel until it
+//   has recovered. But one whose peer recovers at the same moment does not wait for what that one has to say (RFC 4724,
+//   4.1), drops the route as a stale one and adds it some milliseconds later. weftd's copy covers that as well.
 // - Another VNI or port: the kernel cannot change a device's, so a second device is made beside the first (role vxlan4;
 //   the first becomes old4); the rest is as between any two encapsulations.
 // - A block that moves, a pool that is split, always <-> cross subnet: the same rules, route by route; where the
@@ -88,7 +91,8 @@ Stage stage(StageInput input);
 /// A device with an interim name keeps it until it can get its own without being set down.
 void keep_interim_names(Desired& desired, const Observed& observed, bool live_rename);
 
-/// The pools of `now` whose packets travelled another way in `before`; new ones are none of them.
+/// The pools of `now` whose packets travelled another way in `before`, and those whose routes BIRD is about to learn
+/// anew, through other sessions; new ones are none of them.
 std::vector<Prefix> turned_pools(const Cluster& before, const Cluster& now);
 
 }  // namespace weft

@@ -331,5 +331,19 @@ TEST_F(HandoverTest, pools_that_turn_are_those_whose_packets_travel_another_way)
     EXPECT_THAT(turned_pools(Cluster{}, ipip(kAlways)), IsEmpty());
 }
 
+TEST_F(HandoverTest, pools_of_birds_turn_when_its_sessions_are_replaced_and_those_of_weftds_do_not) {
+    Cluster password = ipip(kAlways);
+    password.bgp.password = "another";
+    EXPECT_THAT(turned_pools(ipip(kAlways), password), SizeIs(1));
+    Cluster reflector = ipip(kAlways);
+    reflector.nodes.back().cluster_id = parse_address("1.0.0.1");
+    EXPECT_THAT(turned_pools(ipip(kAlways), reflector), SizeIs(1));
+    for (Cluster* cluster : {&password, &reflector}) cluster->pools.front().vxlan = Encapsulate::always;
+    Cluster vxlan = ipip(kAlways);
+    vxlan.pools.front().vxlan = Encapsulate::always;
+    EXPECT_THAT(turned_pools(vxlan, password), IsEmpty());
+    EXPECT_THAT(turned_pools(vxlan, reflector), IsEmpty());
+}
+
 }  // namespace
 }  // namespace weft

@@ -311,7 +311,9 @@ def connections_live_through_it(lab):
     _settled(lab)
     quick = ('VXLAN always -> cross subnet', 'VXLAN cross subnet -> always', 'a smaller MTU',
              'VXLAN always -> IPIP always', 'IPIP cross subnet -> VXLAN always', 'another VNI')
-    plain = [step for step in STEPS if step.family == 4 and not (step.only or step.before or step.after or step.known)]
+    # Without the reflector that its row brings along, nothing would be learnt once the mesh is gone.
+    plain = [step for step in STEPS if step.family == 4 and 'mesh no' not in step.settings
+             and not (step.only or step.before or step.after or step.known)]
     steps = plain if lab.arguments.get('full') else [step for step in plain if step.name in quick]
     assert lab.arguments.get('full') or len(steps) == len(quick), [step.name for step in steps]
     with Connection(a.workload, b.workload) as near, Connection(c.workload, a.workload, port=7789) as far, \
