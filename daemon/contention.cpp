@@ -39,8 +39,13 @@ std::string netlink_user(std::uint32_t port) {
 
 void Contention::heard(const std::string& object, std::uint32_t by) {
     if (by == 0) return;
-    heard_.push_back({object, netlink_user(by)});
+    heard_.push_back({object, user(by)});
     if (heard_.size() > kHeard) heard_.pop_front();
+}
+
+const std::string& Contention::user(std::uint32_t port) {
+    if (user_.first != port) user_ = {port, netlink_user(port)};
+    return user_.second;
 }
 
 std::string Contention::culprit_of(const Change& change) const {
@@ -56,7 +61,10 @@ bool Contention::may_repair(const Change& change, bool drift, Clock::time_point 
     const auto known = objects_.find(name);
     if (known == objects_.end() && !drift) return true;
     Object& object = known != objects_.end() ? known->second : objects_[name];
-    if (std::string who = culprit_of(change); !who.empty()) object.culprit = std::move(who);
+    // The first time is a slip, of which nobody is told; and of a thousand objects that are flushed it is the first.
+    if (object.repairs > 0) {
+        if (std::string who = culprit_of(change); !who.empty()) object.culprit = std::move(who);
+    }
     object.held = now < object.due;
     if (object.held) return false;
     // The passes of one reconcile are one repair.
@@ -73,6 +81,7 @@ bool Contention::may_repair(const Change& change, bool drift, Clock::time_point 
 void Contention::hold_back(std::vector<Change>& changes, bool drift, Clock::time_point now) {
     std::erase_if(objects_, [&](const auto& at) { return now > std::max(at.second.last, at.second.due) + kForgotten; });
     for (auto& [name, object] : objects_) object.held = false;
+    user_ = {};
     if (objects_.empty() && !drift) return;
     std::vector<Device> held_devices;
     std::erase_if(changes, [&](const Change& change) {

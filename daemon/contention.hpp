@@ -12,6 +12,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tunnel/difference.hpp"
@@ -54,9 +55,12 @@ class Contention {
 
     bool may_repair(const Change& change, bool drift, Clock::time_point now);
     std::string culprit_of(const Change& change) const;
+    /// netlink_user, read once for all that somebody does at a time: a thousand deletions are told one by one.
+    const std::string& user(std::uint32_t port);
 
     std::map<std::string, Object> objects_;
-    std::deque<Heard> heard_;  ///< the last few
+    std::deque<Heard> heard_;                     ///< the last few
+    std::pair<std::uint32_t, std::string> user_;  ///< the last that was read; forgotten at each repair
 };
 
 /// "process 812 (bird)", "netlink port 812"; empty for 0. A program's first netlink socket has its process id for port.
