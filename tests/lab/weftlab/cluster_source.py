@@ -89,8 +89,8 @@ def _pool_manifest(family, mode):
 
 class Etcd(contextlib.ExitStack):
     """All nodes hear of a change at once, unless the proxy that each has for itself is in the way. calico_backend, which
-    Calico keeps elsewhere, stays. The nodes and their blocks are in the store before the nodes start; they register
-    nothing."""
+    Calico keeps elsewhere, stays. The nodes, their blocks and their tunnel addresses are in the store before they
+    start; they register nothing."""
 
     def __init__(self, lab):
         super().__init__()
@@ -125,8 +125,11 @@ class Etcd(contextlib.ExitStack):
         say('FelixConfiguration', 'felixconfigurations', 'default', {
             'vxlanVNI': shape.vni, 'vxlanPort': shape.port, 'vxlanMTU': shape.mtu, 'vxlanMTUV6': shape.mtu})
         for node in chaos.nodes:
-            say('Node', 'nodes', node.name, {'bgp': {f'ipv{family}Address': _with_length(node, family)
-                                                     for family in (4, 6)}})
+            tunnel = {block.version: str(block[0]) for block in node.blocks}
+            say('Node', 'nodes', node.name, {
+                'bgp': {'ipv4Address': _with_length(node, 4), 'ipv6Address': _with_length(node, 6),
+                        'ipv4IPIPTunnelAddr': tunnel[4]},
+                'ipv4VXLANTunnelAddr': tunnel[4], 'ipv6VXLANTunnelAddr': tunnel[6]})
             for block in node.blocks:
                 key = f'/calico/ipam/v2/host/{node.name}/ipv{block.version}/block/{str(block).replace("/", "-")}'
                 objects[key] = {'state': 'confirmed', 'deleted': False}
