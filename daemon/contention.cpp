@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <set>
 
 namespace weft {
 namespace {
@@ -18,6 +19,20 @@ std::string notified_key(const Object& object) {
     if (const auto* entry = std::get_if<FdbEntry>(&object)) return to_string(entry->mac);
     if (const auto* nexthop = std::get_if<Nexthop>(&object)) return std::to_string(nexthop->id);
     return {};
+}
+
+/// Whether both make the same of it: two removals do, whatever was there.
+bool same_outcome(const Change& a, const Change& b) {
+    if (a.verb == Verb::remove || b.verb == Verb::remove) return a.verb == b.verb;
+    const auto* one = std::get_if<ObservedRoute>(&a.object);
+    const auto* other = std::get_if<ObservedRoute>(&b.object);
+    // Which nexthop object stands for the way is no difference.
+    return one && other ? one->route == other->route : a.object == b.object;
+}
+
+/// Whether a route can depend on it.
+bool carries(const Object& object) {
+    return !std::holds_alternative<Sysctl>(object) && !std::holds_alternative<ObservedRoute>(object);
 }
 
 Device device_of(const Object& object) {
@@ -61,6 +76,13 @@ bool Contention::may_repair(const Change& change, bool drift, Clock::time_point 
     const auto known = objects_.find(name);
     if (known == objects_.end() && !drift) return true;
     Object& object = known != objects_.end() ? known->second : objects_[name];
+    if (object.repairs > 0 && !same_outcome(object.made, change)) {
+        if (!drift) {
+            objects_.erase(name);
+            return true;
+        }
+        object = {};
+    }
     // The first time is a slip, of which nobody is told; and of a thousand objects that are flushed it is the first.
     if (object.repairs > 0) {
         if (std::string who = culprit_of(change); !who.empty()) object.culprit = std::move(who);
@@ -70,6 +92,7 @@ bool Contention::may_repair(const Change& change, bool drift, Clock::time_point 
     // The passes of one reconcile are one repair.
     if (object.last == now) return true;
     object.last = now;
+    object.made = change;
     ++object.repairs;
     if (object.repairs >= kFree) {
         const unsigned doublings = std::min(object.repairs - kFree, 6U);
@@ -84,14 +107,21 @@ void Contention::hold_back(std::vector<Change>& changes, bool drift, Clock::time
     user_ = {};
     if (objects_.empty() && !drift) return;
     std::vector<Device> held_devices;
+    std::set<std::uint32_t> held_nexthops;
+    bool route_stays = false;
+    const auto waits = [&](const Change& change) {
+        const auto* route = std::get_if<ObservedRoute>(&change.object);
+        if (change.verb == Verb::remove) return route_stays && carries(change.object);
+        if (route && held_nexthops.contains(route->nexthop_id)) return true;
+        return std::ranges::find(held_devices, device_of(change.object)) != held_devices.end();
+    };
+    // In their order: what something hangs on comes before it, and removals come last.
     std::erase_if(changes, [&](const Change& change) {
-        const Device on = device_of(change.object);
-        const bool waits = std::find(held_devices.begin(), held_devices.end(), on) != held_devices.end();
-        if (waits || !may_repair(change, drift, now)) {
-            if (const auto* device = std::get_if<VxlanDevice>(&change.object)) held_devices.push_back(device->role);
-            return true;
-        }
-        return false;
+        if (!waits(change) && may_repair(change, drift, now)) return false;
+        if (const auto* device = std::get_if<VxlanDevice>(&change.object)) held_devices.push_back(device->role);
+        if (const auto* nexthop = std::get_if<Nexthop>(&change.object)) held_nexthops.insert(nexthop->id);
+        route_stays |= change.verb == Verb::replace && std::holds_alternative<ObservedRoute>(change.object);
+        return true;
     });
 }
 

@@ -3,7 +3,11 @@
 // ever more rarely, says so, and names who does it, as far as the kernel tells.
 //
 // Each object by itself: a route that is fought over does not delay the repair of another. A few repairs are free, then
-// each waits twice as long as the one before; an object that is left alone for a while has a clean slate again.
+// each waits twice as long as the one before; an object that is left alone for a while has a clean slate again, and so
+// has one that is to be something else than before: that is no fight, it is weft's own change.
+//
+// What is held back takes along what cannot be done without it: what is on a device, the routes of a nexthop. And while
+// a route stays where it was, nothing goes that it may stand on.
 #pragma once
 
 #include <chrono>
@@ -30,8 +34,8 @@ class Contention {
 
     /// A notification about `object` (Kernel::Notice), and the netlink port that caused it, 0: not known.
     void heard(const std::string& object, std::uint32_t by);
-    /// Takes out of `changes` those whose time has not come, and with a device what is on it. The others count as
-    /// repairs where `drift` says that somebody else made them necessary.
+    /// Takes out of `changes` those whose time has not come, and what hangs on them. The others count as repairs where
+    /// `drift` says that somebody else made them necessary.
     void hold_back(std::vector<Change>& changes, bool drift, Clock::time_point now);
     /// When the first of what was held back is due; unset: nothing is.
     std::optional<Clock::time_point> next() const;
@@ -47,6 +51,7 @@ class Contention {
         Clock::time_point due{};   ///< not to be repaired before
         bool held = false;
         std::string culprit;
+        Change made;  ///< the last repair
     };
     struct Heard {
         std::string object;
