@@ -76,7 +76,9 @@ bool Contention::may_repair(const Change& change, bool drift, Clock::time_point 
     const auto known = objects_.find(name);
     if (known == objects_.end() && !drift) return true;
     Object& object = known != objects_.end() ? known->second : objects_[name];
-    if (object.repairs > 0 && !same_outcome(object.made, change)) {
+    // A device that is made anew is removed and added in one go: both or neither.
+    if (object.held) return false;
+    if (object.repairs > 0 && object.last != now && !same_outcome(object.made, change)) {
         if (!drift) {
             objects_.erase(name);
             return true;

@@ -73,6 +73,13 @@ TEST_F(ContentionTest, what_is_on_a_device_that_is_held_back_is_held_back_with_i
     EXPECT_THAT(allowed({device, route("10.65.2.0/26")}), IsEmpty());
 }
 
+TEST_F(ContentionTest, a_device_that_is_made_anew_again_and_again_is_a_fight) {
+    const Change removed{Verb::remove, VxlanDevice(), "differs: vni"};
+    const Change added{Verb::add, VxlanDevice(), "differs: vni"};
+    for (int i = 0; i < 7; ++i, now_ += 10ms) allowed({removed, added});
+    EXPECT_THAT(allowed({removed, added}), IsEmpty());
+}
+
 TEST_F(ContentionTest, the_routes_of_a_nexthop_that_is_held_back_are_held_back_with_it) {
     for (int i = 0; i < 7; ++i, now_ += 10ms) allowed({nexthop(7)});
     const auto made = allowed({nexthop(7), route("10.65.1.0/26", Device::vxlan4, 7), route("10.65.2.0/26")});
