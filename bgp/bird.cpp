@@ -13,6 +13,7 @@
 #include "bgp/check.hpp"
 #include "bgp/config_file.hpp"
 #include "bgp/process.hpp"
+#include "bgp/replaced_sessions.hpp"
 
 namespace weft {
 namespace {
@@ -187,7 +188,7 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
             if (!process_answered) {
                 return fail(fmt::format("BIRD ended as soon as it was started{}{}", words.empty() ? "" : ": ", words));
             }
-            spdlog::warn("BIRD has ended{}{}", words.empty() ? "" : "; its last words: ", words);
+            if (!leaving) spdlog::warn("BIRD has ended{}{}", words.empty() ? "" : "; its last words: ", words);
         }
         // What is to be started is checked anew: the program may be another one by now, or gone.
         if (settings.spawn) checked.clear();
@@ -219,7 +220,7 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
                          [this] { attempt(); });
         }
         const bool recovery = surroundings.kernel_has_routes && surroundings.kernel_has_routes();
-        const bool again = ran;
+        const bool again = ran && !std::exchange(leaving, false);
         if (const auto made = make_directory_of(settings.socket); !made) return fail(made.error().message);
         files.empty_log();
         std::vector<std::string> arguments{settings.program, "-f", "-c",       files.live(), "-s",
@@ -327,6 +328,29 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
     std::string named_file() const { return settings.spawn ? files.live() : std::string{}; }
 
     void reconfigure() {
+        if (!settings.spawn || !replaces_sessions(files.earlier_text(), config)) return configure_live();
+        ask_config_file(control, unless_superseded([this](const std::string& file) {
+                            file == files.live() ? start_anew() : configure_live();
+                        }));
+    }
+
+    void start_anew() {
+        spdlog::info("BIRD is started anew: this configuration replaces sessions, and so their routes stay");
+        if (process == 0) process = files.process();
+        process_answered = leaving = true;
+        not_before = {};
+        status.bird = BirdState::starting;
+        status.sessions.clear();
+        send_away(control, Goodbye::quiet);
+        // It closes the connection when it goes, and then nobody answers any more.
+        later(kListenPatience, [this] {
+            leaving = false;
+            does_not_end();
+        });
+        tell();
+    }
+
+    void configure_live() {
         configure(control, named_file(), unless_superseded([this](const Configured& answer) {
                       if (answer.refused) {
                           files.restore();
@@ -421,7 +445,7 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
         busy_until = Clock::now() + kBusy;
         listen_until = Clock::now() + kListenPatience;
         if (goal == Goal::none) return;
-        if (goal == Goal::end) return attempt();
+        if (goal == Goal::end || leaving) return attempt();
         if (!was_well) return fail(why);
         status.sessions.clear();
         not_accepted();
@@ -449,10 +473,12 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
         files.forget();
         send_away(control, farewell);
         // It closes the connection when it goes, and then nobody answers any more.
-        later(kListenPatience, [this] {
-            control.close();
-            fail(fmt::format("BIRD on {} does not end: end it with 'kill -9'", settings.socket));
-        });
+        later(kListenPatience, [this] { does_not_end(); });
+    }
+
+    void does_not_end() {
+        control.close();
+        fail(fmt::format("BIRD on {} does not end: end it with 'kill -9'", settings.socket));
     }
 
     /// Somebody's BIRD that includes weft's file, which therefore has to stay.
@@ -480,7 +506,7 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
         goal = Goal::none;
         off = true;
         process = 0;
-        ran = false;
+        ran = leaving = false;
         not_before = {};
         retry_after = start_pause = kFirstRetry;
         checked.clear();
@@ -512,6 +538,7 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
     std::string checked;            ///< the generation that `bird -p` took
     pid_t process = 0;              ///< of the BIRD that weft started; 0: not known
     bool process_answered = false;  ///< ... on its socket
+    bool leaving = false;           ///< it has been sent away to be started anew
     bool ran = false;               ///< a BIRD has been seen running since it was wanted
     bool runs_wanted = false;       ///< the configuration that is wanted
     bool port_taken = false;

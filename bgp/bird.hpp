@@ -9,6 +9,9 @@
 // - A configuration reaches a running BIRD only when `bird -p` has taken it in a child process, and counts as running
 //   only when BIRD says so (`eval WEFT_GEN`). Otherwise the earlier one stays, in BIRD and on disk.
 //
+// A configuration that replaces most sessions (replaced_sessions.hpp) costs no packet: BIRD leaves without a word and
+// is started with it, so that both sides keep their routes meanwhile. Not with `spawn no`, where weft starts no BIRD.
+//
 // What goes wrong is in status().reason in one line, is logged once, and is tried again with back-off (0.5 to 30 s).
 // Cost: `show protocols` and `show status` every 3 s when all is quiet, four times a second while sessions come up.
 #pragma once

@@ -15,6 +15,18 @@ namespace weft {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+/// Empty where there is no such file.
+std::string content_of(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    std::ostringstream content;
+    content << in.rdbuf();
+    return content.str();
+}
+
+}  // namespace
+
 Result<Done> make_directory_of(const std::string& path) {
     const fs::path directory = fs::path(path).parent_path();
     std::error_code failure;
@@ -81,10 +93,11 @@ void BirdFiles::discard() const {
 }
 
 bool BirdFiles::live_is(std::string_view text) const {
-    std::ifstream in(live(), std::ios::binary);
-    std::ostringstream content;
-    content << in.rdbuf();
-    return content.str() == text;
+    return content_of(live()) == text;
+}
+
+std::string BirdFiles::earlier_text() const {
+    return content_of(earlier());
 }
 
 bool BirdFiles::has_live() const {

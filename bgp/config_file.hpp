@@ -40,6 +40,8 @@ class BirdFiles {
     /// Whether the live file holds just this text.
     bool live_is(std::string_view text) const;
     bool has_live() const;
+    /// The configuration before the live one; empty: it is confirmed, or there was none.
+    std::string earlier_text() const;
 
     /// The process id in the pid file; 0: none.
     pid_t process() const;

@@ -86,7 +86,9 @@ std::vector<Peer> peers_of(const Cluster& cluster, const Node& self) {
             const auto& address = node.address(family);
             if (!own || !address || address->address == own->address || stated(address->address)) continue;
             Peer peer;
-            peer.protocol = protocol_name(reflected ? "Node" : "Mesh", address->address);
+            // The same session whether they meet in the mesh or as reflector and client: a node that becomes a
+            // reflector changes nothing for its clients' BIRDs.
+            peer.protocol = protocol_name("Mesh", address->address);
             peer.address = address->address;
             peer.as = as_of(cluster, node);
             peer.port = node.bgp_port.value_or(cluster.bgp.port);
@@ -94,7 +96,8 @@ std::vector<Peer> peers_of(const Cluster& cluster, const Node& self) {
             peer.password = cluster.bgp.password;
             // Calico compares the addresses as text ("10.0.0.9" > "10.0.0.10"); with numbers both ends could be
             // passive.
-            peer.passive = !reflected && to_string(address->address) > to_string(own->address);
+            peer.passive = to_string(address->address) > to_string(own->address);
+            peer.reflection = reflected;
             peer.reflect = is_client(cluster, self, &node, peer.as);
             peers.push_back(std::move(peer));
         }

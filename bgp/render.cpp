@@ -235,10 +235,9 @@ class Renderer {
     void session(const Peer& peer) {
         const Family family = peer.address.family;
         const int n = number_of(family);
-        line("# {}", peer.node.empty() ? std::string("a stated neighbour")
-                     : peer.protocol.starts_with("Mesh")
-                         ? fmt::format("the mesh: node {}", plain(peer.node, kLongestName))
-                         : fmt::format("route reflection: node {}", plain(peer.node, kLongestName)));
+        line("# {}", peer.node.empty()  ? std::string("a stated neighbour")
+                     : !peer.reflection ? fmt::format("the mesh: node {}", plain(peer.node, kLongestName))
+                                        : fmt::format("route reflection: node {}", plain(peer.node, kLongestName)));
         if (!is_password(peer.password)) {
             line("# {} is left out: its password must be at most {} printable characters without quotes.\n",
                  peer.protocol, kLongestPassword);

@@ -44,7 +44,8 @@ struct Peer {
     std::string node;  ///< the node it leads to; empty: a neighbour
     std::string password;
     bool passive = false;
-    bool reflect = false;  ///< the peer is this reflector's client
+    bool reflection = false;  ///< one of both is a reflector
+    bool reflect = false;     ///< the peer is this reflector's client
     bool bfd = false, next_hop_self = false, next_hop_keep = false;
     bool mesh = true;                      ///< imports are limited to the pools
     std::optional<std::uint8_t> multihop;  ///< of a neighbour; between nodes any distance will do

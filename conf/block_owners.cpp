@@ -1,90 +1,143 @@
 #include "conf/block_owners.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
-#include <span>
+
+#include "conf/resource_id.hpp"
 
 namespace weft {
 namespace {
 
 constexpr std::uint32_t kNobody = std::numeric_limits<std::uint32_t>::max();
-/// Up to so many changes are made one by one.
-constexpr std::size_t kFew = 64;
 
 }  // namespace
 
 std::uint32_t BlockOwners::number_of(const std::string& node) {
     if (node.empty()) return kNobody;
-    return numbers_.try_emplace(node, static_cast<std::uint32_t>(numbers_.size())).first->second;
+    const auto [place, fresh] = numbers_.try_emplace(node, static_cast<std::uint32_t>(nodes_.size()));
+    if (fresh) nodes_.push_back(&place->first);
+    return place->second;
 }
 
-/// Asked for only of nodes that do not exist.
-const std::string& BlockOwners::name_of(std::uint32_t number) const {
-    return std::ranges::find(numbers_, number, [](const auto& named) { return named.second; })->first;
+const std::string& BlockOwners::node_of(std::uint32_t number) const {
+    static const std::string kNone;
+    return number == kNobody ? kNone : *nodes_[number];
 }
 
-void BlockOwners::note(const IpamBlock& block, bool entered) {
-    if (block.deleted) return;
-    note(Entry{.cidr = block.cidr, .rank = Rank::block, .owner = number_of(block.node)}, entered);
+std::optional<BlockOwners::Kind> BlockOwners::kind_of(const Entry& entry) {
+    switch (entry.rank) {
+        case Rank::borrower:
+            return std::nullopt;
+        case Rank::block:
+        case Rank::silent_block:
+            return Kind::block;
+        case Rank::affinity:
+        case Rank::silent_affinity:
+            return Kind::affinity;
+    }
+    return std::nullopt;
+}
+
+std::string BlockOwners::name_of(const Entry& entry) const {
+    const std::string block = key_prefix(entry.cidr);
+    return kind_of(entry) == Kind::block ? block : fmt::format("{}/{}", block, node_of(entry.owner));
+}
+
+void BlockOwners::put(const std::string& name, const IpamBlock& block) {
+    Entries entries{
+        {.cidr = block.cidr, .rank = block.deleted ? Rank::silent_block : Rank::block, .owner = number_of(block.node)}};
     for (const Borrowed& borrowed : block.borrowed) {
-        note(Entry{.cidr = host_prefix(borrowed.address), .rank = Rank::borrower, .owner = number_of(borrowed.node)},
-             entered);
+        if (block.deleted) break;
+        entries.push_back({.cidr = host_prefix(borrowed.address),
+                           .rank = Rank::borrower,
+                           .lender = block.cidr.length,
+                           .owner = number_of(borrowed.node)});
     }
+    put(Kind::block, name, std::move(entries));
 }
 
-void BlockOwners::note(const BlockAffinity& affinity, bool entered) {
-    if (affinity.deleted || !affinity.of_host || affinity.state != BlockAffinity::State::confirmed) return;
-    note(Entry{.cidr = affinity.cidr, .rank = Rank::affinity, .owner = number_of(affinity.node)}, entered);
+void BlockOwners::put(const std::string& name, const BlockAffinity& affinity) {
+    const bool counts = !affinity.deleted && affinity.of_host && affinity.state == BlockAffinity::State::confirmed;
+    put(Kind::affinity, name,
+        {{.cidr = affinity.cidr,
+          .rank = counts ? Rank::affinity : Rank::silent_affinity,
+          .owner = number_of(affinity.node)}});
 }
 
-void BlockOwners::note(const Entry& entry, bool entered) {
-    // One that is put and removed before anybody asked leaves nothing behind.
-    auto& opposite = entered ? taken_out_ : entered_;
-    const auto undone = opposite.size() <= kFew ? std::ranges::find(opposite, entry) : opposite.end();
-    if (undone != opposite.end()) {
-        opposite.erase(undone);
-    } else {
-        (entered ? entered_ : taken_out_).push_back(entry);
+void BlockOwners::put(Kind kind, const std::string& name, Entries entries) {
+    remove(kind, name);
+    ++size_;
+    if (name_of(entries.front()) != name) {
+        Another& another = others_[{kind, name}];
+        another.number = ++last_number_;
+        for (Entry& entry : entries) entry.another = another.number;
+        another.entries = entries;
     }
+    for (const Entry& entry : entries) entries_.insert(entry);
 }
 
-void BlockOwners::settle() const {
-    if (entered_.size() + taken_out_.size() <= kFew) {
-        for (const Entry& entry : entered_) entries_.insert(std::ranges::lower_bound(entries_, entry), entry);
-        for (const Entry& entry : taken_out_) entries_.erase(std::ranges::lower_bound(entries_, entry));
-    } else {
-        std::ranges::sort(entered_);
-        std::ranges::sort(taken_out_);
-        std::vector<Entry> with;
-        with.reserve(entries_.size() + entered_.size());
-        std::ranges::merge(entries_, entered_, std::back_inserter(with));
-        entries_.clear();
-        std::ranges::set_difference(with, taken_out_, std::back_inserter(entries_));
-        entries_.shrink_to_fit();
+void BlockOwners::remove(Kind kind, const std::string& name) {
+    const auto other = others_.find({kind, name});
+    const Entries entries = other != others_.end() ? std::move(other->second.entries) : named(kind, name);
+    if (other != others_.end()) others_.erase(other);
+    if (entries.empty()) return;
+    --size_;
+    for (const Entry& entry : entries) entries_.erase(entry);
+}
+
+bool BlockOwners::holds(Kind kind, const std::string& name) const {
+    return others_.contains({kind, name}) || !named(kind, name).empty();
+}
+
+BlockOwners::Entries BlockOwners::named(Kind kind, const std::string& name) const {
+    const auto cidr = parse_key_prefix(std::string_view(name).substr(0, name.find('/')));
+    Entries found;
+    if (!cidr) return found;
+    entries_.visit({.cidr = *cidr}, [&](const Entry& entry) {
+        if (entry.cidr != *cidr) return false;
+        if (kind_of(entry) == kind && entry.another == 0 && name_of(entry) == name) found.push_back(entry);
+        return true;
+    });
+    if (found.empty() || found.front().rank != Rank::block) return found;
+    entries_.visit({.cidr = host_prefix(cidr->address)}, [&](const Entry& entry) {
+        if (!cidr->contains(entry.cidr.address)) return false;
+        if (entry.rank == Rank::borrower && entry.lender == cidr->length && entry.another == 0) found.push_back(entry);
+        return true;
+    });
+    return found;
+}
+
+std::vector<std::string> BlockOwners::names(Kind kind) const {
+    std::vector<std::string> all;
+    for (const Entry& entry : entries_.values()) {
+        if (kind_of(entry) == kind && entry.another == 0) all.push_back(name_of(entry));
     }
-    entered_.clear();
-    taken_out_.clear();
-    entered_.shrink_to_fit();
-    taken_out_.shrink_to_fit();
+    for (const auto& [id, another] : others_) {
+        if (id.first == kind) all.push_back(id.second);
+    }
+    return all;
 }
 
 std::vector<Block> BlockOwners::blocks(const std::vector<Node>& nodes,
                                        std::map<std::string, std::size_t>* ownerless) const {
-    settle();
-    std::vector<std::uint32_t> index(numbers_.size(), kNobody);
+    std::vector<std::uint32_t> index(nodes_.size(), kNobody);
     for (std::uint32_t at = 0; at < nodes.size(); ++at) {
         const auto known = numbers_.find(nodes[at].name);
         if (known != numbers_.end()) index[known->second] = at;
     }
     const auto place = [&](const Entry& entry) { return entry.owner == kNobody ? kNobody : index[entry.owner]; };
     std::map<std::uint32_t, std::size_t> unknown;
+    const std::vector<Entry>& entries = entries_.values();
     std::vector<Block> blocks;
-    blocks.reserve(entries_.size() / 2 + kFew);
-    for (auto at = entries_.begin(); at != entries_.end();) {
+    blocks.reserve(entries.size() / 2 + 1);
+    for (auto at = entries.begin(); at != entries.end();) {
         const Entry& first = *at;
         Block block{.cidr = first.cidr, .node = kNobody};
         bool stated = false;  // an affinity counts only where there is no block
-        for (; at != entries_.end() && at->cidr == first.cidr; ++at) {
+        for (; at != entries.end() && at->cidr == first.cidr; ++at) {
+            if (at->rank > Rank::affinity) continue;
             const std::uint32_t node = place(*at);
             if (at->rank == first.rank) block.node = std::min(block.node, node);
             if (node == kNobody && at->owner != kNobody && !(at->rank == Rank::affinity && stated)) {
@@ -95,7 +148,7 @@ std::vector<Block> BlockOwners::blocks(const std::vector<Node>& nodes,
         if (block.node != kNobody) blocks.push_back(block);
     }
     if (ownerless == nullptr) return blocks;
-    for (const auto& [owner, count] : unknown) (*ownerless)[name_of(owner)] += count;
+    for (const auto& [owner, count] : unknown) (*ownerless)[node_of(owner)] += count;
     return blocks;
 }
 

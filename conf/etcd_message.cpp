@@ -304,7 +304,7 @@ EtcdRefusal refusal_of_words(std::string_view words) {
         std::string_view advice;
     };
     // etcd's rpctypes; matched by their words, as a cancelled watch has nothing else.
-    static constexpr std::array<Known, 17> kKnown{{
+    static constexpr std::array<Known, 18> kKnown{{
         {"required revision has been compacted", Kind::compacted, ""},
         {"invalid auth token", Kind::token, ""},
         {"revision of auth store is old", Kind::token, ""},
@@ -315,6 +315,9 @@ EtcdRefusal refusal_of_words(std::string_view words) {
         {"permission denied", Kind::final_word,
          "its user needs a role with the right to read, and to register to write, what begins with /calico/ "
          "('etcdctl role grant-permission --prefix=true ROLE readwrite /calico/')"},
+        {"CommonName of client sending a request against gateway", Kind::final_word,
+         "etcd takes no certificate with a common name through its gateway while users and passwords are enabled: "
+         "have this node's 'certificate' issued without one"},
         {"database space exceeded", Kind::final_word,
          "etcd takes no writes until it is compacted, defragmented and its alarm disarmed ('etcdctl alarm list')"},
         {"required revision is a future revision", Kind::elsewhere, "this member lags behind, or its store is older"},
@@ -340,6 +343,8 @@ EtcdRefusal refusal_of(unsigned status, std::string_view body) {
     Reader reader(body);
     std::string words = reader.trouble().empty() ? reader.text(reader.json(), "message") : std::string{};
     if (words.empty() && reader.trouble().empty()) words = reader.text(reader.json(), "error");
+    // The one refusal that etcd says in plain text.
+    if (words.empty() && body.starts_with("CommonName of client ")) words = body.substr(0, body.find('\n'));
     if (words.empty()) {
         return {.kind = Kind::not_a_gateway,
                 .message = fmt::format("HTTP status {}, and not in etcd's words: is it etcd 3.4 or later, with its "

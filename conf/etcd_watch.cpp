@@ -98,7 +98,11 @@ struct EtcdWatch::Implementation : std::enable_shared_from_this<EtcdWatch::Imple
 
     void refused(const EtcdRefusal& refusal) {
         if (refusal.kind == EtcdRefusal::Kind::compacted) return give_up(named(refusal.message));
-        if (refusal.kind == EtcdRefusal::Kind::token) client.token_refused(token);
+        if (refusal.kind == EtcdRefusal::Kind::token) {
+            client.token_refused(token);
+            // Tokens end after a while, which is no trouble: with another one it goes on.
+            if (!token.empty() && !std::exchange(logged_in_anew, true)) return open();
+        }
         failed(named(refusal.message));
     }
 
@@ -179,6 +183,7 @@ struct EtcdWatch::Implementation : std::enable_shared_from_this<EtcdWatch::Imple
         ++created;
         if (!up()) return;
         older = 0;
+        logged_in_anew = false;
         if (troubled) tell_trouble({});
     }
 
@@ -215,6 +220,7 @@ struct EtcdWatch::Implementation : std::enable_shared_from_this<EtcdWatch::Imple
     std::size_t created = 0;  ///< watches that this stream has confirmed
     unsigned failures = 0;    ///< in a row
     unsigned older = 0;
+    bool logged_in_anew = false;  ///< since a stream was up last
     bool troubled = false;
     steady_clock::time_point opened;
     std::uint64_t streams = 0;

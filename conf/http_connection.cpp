@@ -2,6 +2,7 @@
 
 #include "conf/http_connection.hpp"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -85,6 +86,7 @@ struct Wire {
     tcp::socket plain;
     std::shared_ptr<asio::ssl::context> context;
     std::optional<asio::ssl::stream<tcp::socket&>> tls;
+    std::string refusal;  ///< of the server's certificate
     std::vector<tcp::endpoint> candidates;
     http::request<http::string_body> request;
     bool written = false;  ///< all of it
@@ -123,16 +125,46 @@ bool gone(tcp::socket& socket) {
     return size >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
-/// OpenSSL's words for a handshake that failed, with what they mean for the one who has to repair it.
-std::string tls_trouble(const error_code& failure, asio::ssl::stream<tcp::socket&>& stream, const HttpUrl& url) {
-    const long verified = SSL_get_verify_result(stream.native_handle());
-    if (verified == X509_V_ERR_HOSTNAME_MISMATCH || verified == X509_V_ERR_IP_ADDRESS_MISMATCH) {
-        return fmt::format("its certificate is not for '{}': use a name or address that it has", url.host);
+std::string date_of(const ASN1_TIME* time) {
+    std::tm date{};
+    if (ASN1_TIME_to_tm(time, &date) != 1) return "an unreadable date";
+    return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", date);
+}
+
+/// Why a certificate of the server's is not taken, with what that means for the one who has to repair it.
+std::string refusal_of(X509_STORE_CTX* checked, const std::string& host) {
+    const int why = X509_STORE_CTX_get_error(checked);
+    const X509* const refused = X509_STORE_CTX_get_current_cert(checked);
+    const char* const whose = X509_STORE_CTX_get_error_depth(checked) == 0 ? "its certificate" : "its CA's certificate";
+    if (why == X509_V_ERR_HOSTNAME_MISMATCH || why == X509_V_ERR_IP_ADDRESS_MISMATCH) {
+        return fmt::format("its certificate is not for '{}': use a name or address that it has", host);
     }
-    if (verified != X509_V_OK) {
-        return fmt::format("its certificate is not trusted ({}): check 'ca' in 'source etcd'",
-                           X509_verify_cert_error_string(verified));
+    if (why == X509_V_ERR_CERT_HAS_EXPIRED && refused != nullptr) {
+        return fmt::format(
+            "{} has expired on {}: renew it for etcd (a new CA in 'ca' in 'source etcd' too); it is tried "
+            "again by itself",
+            whose, date_of(X509_get0_notAfter(refused)));
     }
+    if (why == X509_V_ERR_CERT_NOT_YET_VALID && refused != nullptr) {
+        return fmt::format("{} is not valid before {}: check this node's clock, and etcd's", whose,
+                           date_of(X509_get0_notBefore(refused)));
+    }
+    return fmt::format("{} is not trusted ({}): check 'ca' in 'source etcd'", whose,
+                       X509_verify_cert_error_string(why));
+}
+
+/// "certificate FILE has expired on DATE" of this node's own; empty: it has not, or there is none.
+std::string own_expiry(asio::ssl::context& context, const TlsFiles& files) {
+    const X509* const own = SSL_CTX_get0_certificate(context.native_handle());
+    if (own == nullptr || X509_cmp_current_time(X509_get0_notAfter(own)) >= 0) return {};
+    return fmt::format(
+        "this node's certificate {} has expired on {}: replace it and its key, they are read again by "
+        "themselves",
+        files.certificate, date_of(X509_get0_notAfter(own)));
+}
+
+/// OpenSSL's words for a handshake that failed.
+std::string tls_trouble(const error_code& failure) {
     if (failure == asio::error::eof || failure == asio::ssl::error::stream_truncated ||
         failure == asio::error::connection_reset) {
         return "it ended the TLS handshake: does it speak https?";
@@ -255,8 +287,14 @@ struct HttpConnection::Implementation : std::enable_shared_from_this<HttpConnect
         } else {
             X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls.native_handle()), url.host.c_str());
         }
+        // Judged by OpenSSL; listened to, because afterwards it does not tell which certificate it was about.
+        tls.set_verify_callback([at = wire.get(), host = url.host](bool good, asio::ssl::verify_context& checked) {
+            if (!good) at->refusal = refusal_of(checked.native_handle(), host);
+            return good;
+        });
         tls.async_handshake(asio::ssl::stream_base::client, still([](Implementation& self, const error_code& failure) {
-                                if (failure) return self.fail(tls_trouble(failure, *self.wire->tls, self.url));
+                                if (failure && !self.wire->refusal.empty()) return self.fail(self.wire->refusal);
+                                if (failure) return self.fail(tls_trouble(failure));
                                 self.send();
                             }));
     }
@@ -361,6 +399,10 @@ struct HttpConnection::Implementation : std::enable_shared_from_this<HttpConnect
 
     void fail(std::string why) {
         outcome.failure = std::move(why);
+        const bool refused = wire && wire->tls && wire->refusal.empty();
+        if (const std::string expired = refused ? own_expiry(*wire->context, files) : ""; !expired.empty()) {
+            outcome.failure += "; " + expired;
+        }
         end(false);
     }
 

@@ -159,13 +159,14 @@ struct Registrar::Implementation : std::enable_shared_from_this<Registrar::Imple
         after(life, std::chrono::duration_cast<std::chrono::milliseconds>(options.life) / 3, &Implementation::live);
         if (lease == 0) return grant();
         client.keep_lease(lease, still([](Implementation& self, const Result<std::int64_t>& seconds) {
-                              if (seconds && *seconds == 0) return self.grant();
+                              if (seconds && *seconds == 0) return self.grant();  // it has ended
                               if (seconds && !self.signs_stand) self.sign();
                           }));
     }
 
     void grant() {
         lease = 0;
+        if (held) return;
         client.grant_lease(options.life, still([](Implementation& self, const Result<std::int64_t>& granted) {
                                if (!granted) return;  // the next time
                                self.lease = *granted;
@@ -175,7 +176,7 @@ struct Registrar::Implementation : std::enable_shared_from_this<Registrar::Imple
 
     void sign() {
         signs_stand = false;
-        if (lease == 0) return;
+        if (lease == 0 || held) return;
         const auto& address = wish.address4 ? wish.address4 : wish.address6;
         const Sign own{.address = address ? to_string(*address) : "no address", .since = since};
         EtcdTransaction signs{.compares = {}, .then = {put(alive_key(), text_of(own), lease)}, .otherwise = {}};
@@ -407,8 +408,15 @@ void Registrar::hold(bool held) {
     auto& self = *implementation_;
     if (self.held == held) return;
     self.held = held;
-    if (held) self.again.cancel();
-    if (!held) self.look();
+    // While busy the timer stands for a step that is to go on: it finds that nothing is to be written.
+    if (held && !self.busy) self.again.cancel();
+    if (held || !self.started) return;
+    if (self.lease == 0) {
+        self.grant();
+    } else if (!self.signs_stand) {
+        self.sign();
+    }
+    self.look();
 }
 
 const Registrar::Status& Registrar::status() const {

@@ -64,7 +64,8 @@ class Registrar {
     void contend(const std::map<std::string, std::string>& held);
     /// Something that concerns this node may have changed in the store.
     void look();
-    /// While held it writes nothing: what the store says is not to be trusted.
+    /// While held it writes nothing: what the store says is not to be trusted. A sign of life that stands is kept
+    /// alive.
     void hold(bool held);
     const Status& status() const;
 

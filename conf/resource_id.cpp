@@ -84,6 +84,10 @@ std::optional<Prefix> parse_key_prefix(std::string_view text) {
     return parse_prefix(fmt::format("{}/{}", text.substr(0, dash), text.substr(dash + 1)));
 }
 
+std::string key_prefix(const Prefix& prefix) {
+    return fmt::format("{}-{}", to_string(prefix.address), prefix.length);
+}
+
 std::optional<ResourceId> id_of_key(std::string_view key) {
     if (key.starts_with(kResourceKeys)) {
         key.remove_prefix(kResourceKeys.size());

@@ -48,5 +48,6 @@ std::string key_of(const ResourceId& id);
 std::optional<ResourceId> id_of_object(const nlohmann::json& object);
 /// "10.65.0.0-26", "fd00:65::-122"; nullopt: no such text.
 std::optional<Prefix> parse_key_prefix(std::string_view text);
+std::string key_prefix(const Prefix& prefix);
 
 }  // namespace weft

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <type_traits>
+#include <utility>
 
 #include "conf/json.hpp"
 #include "conf/peering.hpp"
@@ -19,10 +19,19 @@ bool has_spec(const json& object) {
     return object.is_object() && object.contains("spec");
 }
 
-/// Whether objects of this kind say whose a prefix is.
+/// Of objects that say whose a prefix is.
+std::optional<BlockOwners::Kind> owning(ResourceKind kind) {
+    if (kind == ResourceKind::ipam_block) return BlockOwners::Kind::block;
+    if (kind == ResourceKind::block_affinity) return BlockOwners::Kind::affinity;
+    return std::nullopt;
+}
+
+void enter_into(BlockOwners& owners, const std::string& name, const auto& value) {
+    owners.put(name, value);
+}
 template <class T>
-constexpr bool owns() {
-    return std::is_same_v<T, IpamBlock> || std::is_same_v<T, BlockAffinity>;
+void enter_into(std::map<std::string, T>& held, const std::string& name, T value) {
+    held.insert_or_assign(name, std::move(value));
 }
 
 }  // namespace
@@ -45,9 +54,8 @@ void Resources::with_map(Self& self, ResourceKind kind, With with) {
         case ResourceKind::node:
             return with(self.nodes_);
         case ResourceKind::block_affinity:
-            return with(self.affinities_);
         case ResourceKind::ipam_block:
-            return with(self.blocks_);
+            return;
         case ResourceKind::bgp_peer:
             return with(self.peers_);
         case ResourceKind::bgp_configuration:
@@ -63,15 +71,8 @@ void Resources::with_map(Self& self, ResourceKind kind, With with) {
     }
 }
 
-template <class T>
-void Resources::disown(const std::map<std::string, T>& held, const std::string& name) {
-    if constexpr (owns<T>()) {
-        if (const auto found = held.find(name); found != held.end()) owners_.take_out(found->second);
-    }
-}
-
-template <class T>
-void Resources::take(std::map<std::string, T>& held, const ResourceId& id, Decoded<T> decoded, const Where& where) {
+template <class Held, class T>
+void Resources::take(Held& held, const ResourceId& id, Decoded<T> decoded, const Where& where) {
     std::vector<ObjectTrouble> report;
     const auto say = [&](const std::vector<FieldTrouble>& findings, bool error) {
         for (const FieldTrouble& finding : findings) {
@@ -84,11 +85,7 @@ void Resources::take(std::map<std::string, T>& held, const ResourceId& id, Decod
     };
     say(decoded.errors, true);
     say(decoded.unsupported, false);
-    if (decoded.ok()) {
-        disown(held, id.name);
-        if constexpr (owns<T>()) owners_.enter(decoded.value);
-        held.insert_or_assign(id.name, std::move(decoded.value));
-    }
+    if (decoded.ok()) enter_into(held, id.name, std::move(decoded.value));
     if (report.empty()) {
         reports_.erase(id);
     } else {
@@ -117,13 +114,13 @@ void Resources::enter(const ResourceId& id, const json& object, const Where& whe
         case ResourceKind::node:
             return take(nodes_, id, decode_node(id.name, object), where);
         case ResourceKind::block_affinity: {
-            if (has_spec(object)) return take(affinities_, id, decode_block_affinity(object), where);
+            if (has_spec(object)) return take(owners_, id, decode_block_affinity(object), where);
             const std::size_t slash = std::min(id.name.find('/'), id.name.size());
             const auto cidr = parse_key_prefix(std::string_view(id.name).substr(0, slash));
             if (!cidr || slash == id.name.size()) {
                 return refuse(id, {.field = {}, .message = "the key names no block"}, where);
             }
-            return take(affinities_, id, decode_affinity(id.name.substr(slash + 1), *cidr, object), where);
+            return take(owners_, id, decode_affinity(id.name.substr(slash + 1), *cidr, object), where);
         }
         case ResourceKind::ipam_block: {
             auto decoded = has_spec(object) ? decode_block(object.at("spec"), "spec") : decode_block(object);
@@ -133,7 +130,7 @@ void Resources::enter(const ResourceId& id, const json& object, const Where& whe
                     {.field = "cidr",
                      .message = fmt::format("{} is not the block that its key names", to_string(decoded.value.cidr))});
             }
-            return take(blocks_, id, std::move(decoded), where);
+            return take(owners_, id, std::move(decoded), where);
         }
         case ResourceKind::bgp_peer:
             take(peers_, id, decode_bgp_peer(object), where);
@@ -168,13 +165,12 @@ void Resources::refuse(const ResourceId& id, const FieldTrouble& finding, const 
 void Resources::remove(const ResourceId& id) {
     reports_.erase(id);
     places_.erase(id);
-    with_map(*this, id.kind, [&](auto& held) {
-        disown(held, id.name);
-        held.erase(id.name);
-    });
+    if (const auto kind = owning(id.kind)) owners_.remove(*kind, id.name);
+    with_map(*this, id.kind, [&](auto& held) { held.erase(id.name); });
 }
 
 bool Resources::holds(const ResourceId& id) const {
+    if (const auto kind = owning(id.kind)) return owners_.holds(*kind, id.name);
     bool found = false;
     with_map(*this, id.kind, [&](const auto& held) { found = held.contains(id.name); });
     return found;
@@ -183,6 +179,9 @@ bool Resources::holds(const ResourceId& id) const {
 std::vector<ResourceId> Resources::ids() const {
     std::vector<ResourceId> all;
     for (const ResourceKind kind : resource_kinds()) {
+        if (const auto owners = owning(kind)) {
+            for (std::string& name : owners_.names(*owners)) all.push_back({.kind = kind, .name = std::move(name)});
+        }
         with_map(*this, kind, [&](const auto& held) {
             for (const auto& entry : held) all.push_back({.kind = kind, .name = entry.first});
         });
@@ -194,7 +193,7 @@ std::vector<ResourceId> Resources::ids() const {
 }
 
 std::size_t Resources::size() const {
-    std::size_t count = 0;
+    std::size_t count = owners_.size();
     for (const ResourceKind kind : resource_kinds()) {
         with_map(*this, kind, [&](const auto& held) { count += held.size(); });
     }
@@ -257,10 +256,13 @@ Cluster Resources::cluster(std::vector<ObjectTrouble>* troubles) const {
     Cluster cluster;
     cluster.pools = routed_pools(troubles);
     cluster.nodes.reserve(nodes_.size());
-    for (const auto& [name, node] : nodes_) {
-        cluster.nodes.push_back(node.node);
-        const auto own = bgp_.find("node." + name);
-        if (own != bgp_.end()) cluster.nodes.back().bgp_port = own->second.port;
+    for (const auto& [name, node] : nodes_) cluster.nodes.push_back(node.node);
+    constexpr std::string_view kOfNode = "node.";
+    for (auto own = bgp_.lower_bound(std::string(kOfNode)); own != bgp_.end() && own->first.starts_with(kOfNode);
+         ++own) {
+        const std::string_view name = std::string_view(own->first).substr(kOfNode.size());
+        const auto node = std::ranges::lower_bound(cluster.nodes, name, {}, &Node::name);
+        if (node != cluster.nodes.end() && node->name == name) node->bgp_port = own->second.port;
     }
     std::map<std::string, std::size_t> ownerless;
     cluster.blocks = owners_.blocks(cluster.nodes, troubles == nullptr ? nullptr : &ownerless);

@@ -54,21 +54,13 @@ class Resources {
     /// Objects in error.
     std::size_t invalid() const;
 
-    /// The decoded forms, for registration.
-    const std::map<std::string, IpPool>& pools() const { return pools_; }
-    const std::map<std::string, NodeResource>& nodes() const { return nodes_; }
-    const std::map<std::string, IpamBlock>& blocks() const { return blocks_; }
-    const std::map<std::string, BlockAffinity>& affinities() const { return affinities_; }
-
   private:
     void enter(const ResourceId& id, const nlohmann::json& object, const Where& where);
-    template <class T>
-    void take(std::map<std::string, T>& held, const ResourceId& id, Decoded<T> decoded, const Where& where);
+    /// Puts what is valid into `held`, the map of its kind or the owners, and reports what is not.
+    template <class Held, class T>
+    void take(Held& held, const ResourceId& id, Decoded<T> decoded, const Where& where);
     bool holds(const ResourceId& id) const;
-    /// Calls `with` with the map of this kind.
-    /// What an object that is held says no more, because another takes its place or none.
-    template <class T>
-    void disown(const std::map<std::string, T>& held, const std::string& name);
+    /// Calls `with` with the map of this kind; of blocks and affinities there is none.
     template <class Self, class With>
     static void with_map(Self& self, ResourceKind kind, With with);
     std::vector<Pool> routed_pools(std::vector<ObjectTrouble>* troubles) const;
@@ -78,9 +70,7 @@ class Resources {
     bool derive_tunnels_;
     std::map<std::string, IpPool> pools_;
     std::map<std::string, NodeResource> nodes_;
-    std::map<std::string, IpamBlock> blocks_;
-    std::map<std::string, BlockAffinity> affinities_;
-    BlockOwners owners_;  ///< what blocks_ and affinities_ amount to
+    BlockOwners owners_;  ///< IPAM blocks and affinities
     std::map<std::string, BgpPeer> peers_;
     std::map<std::string, BgpConfiguration> bgp_;
     std::map<std::string, FelixConfiguration> felix_;

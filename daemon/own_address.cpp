@@ -111,7 +111,8 @@ class Search {
     template <class Wanted>
     std::optional<Candidate> first(Wanted wanted) const {
         for (auto link = host_.links.rbegin(); link != host_.links.rend(); ++link) {
-            if (!link->up || link->loopback || std::ranges::find(own_, link->name) != own_.end()) continue;
+            if (!link->up || link->loopback || link->ours() || std::ranges::find(own_, link->name) != own_.end())
+                continue;
             for (const LinkAddress& each : host_.addresses) {
                 const Address& address = each.address.address;
                 if (each.link != link->index || address.family != family_ || !global_unicast(address)) continue;

@@ -17,9 +17,9 @@ struct OwnAddress {
     bool operator==(const OwnAddress&) const = default;
 };
 
-/// The address of this family, or why there is none, with what there would be. `own_devices` (tunnels of ours) are
-/// never it. `towards`: of can_reach, the address that the kernel sends from to its target. Interfaces are looked at
-/// from the highest index down, as Calico does.
+/// The address of this family, or why there is none, with what there would be. `own_devices` (tunnels of ours), and
+/// what weft has marked as its own, are never it. `towards`: of can_reach, the address that the kernel sends from to
+/// its target. Interfaces are looked at from the highest index down, as Calico does.
 Result<OwnAddress> find_own_address(const AddressMethod& method, Family family, const Host& host,
                                     const std::vector<std::string>& own_devices, const std::optional<Address>& towards);
 

@@ -108,7 +108,8 @@ Readiness readiness(const State& state, std::chrono::steady_clock::time_point no
     }
     judge_source(state.source, now, reasons);
     for (const std::string& trouble : state.registration.troubles) {
-        reasons.push_back({.object = "registration", .text = trouble, .blocking = false});
+        const char* const about = state.registration.active ? "registration" : "node";
+        reasons.push_back({.object = about, .text = trouble, .blocking = false});
     }
     for (const std::string& failure : state.kernel_failures) {
         reasons.push_back({.object = "kernel", .text = failure, .blocking = true});

@@ -8,6 +8,7 @@
 #include <systemd/sd-id128.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "conf/registrar.hpp"
 #include "daemon/own_address.hpp"
@@ -27,6 +28,14 @@ std::string machine() {
     return fmt::format("{:02x}", fmt::join(id.bytes, ""));
 }
 
+/// Whatever else may differ: the client goes on, and with it the signs of life that were put through it.
+bool same_store(const EtcdSource& one, const EtcdSource& other) {
+    const auto asked = [](const EtcdSource& source) {
+        return std::tie(source.endpoints, source.ca, source.certificate, source.key, source.user, source.password);
+    };
+    return asked(one) == asked(other);
+}
+
 const Node* holder(const Cluster& cluster, const std::string& self, const Address& address) {
     const auto found = std::ranges::find_if(cluster.nodes, [&](const Node& node) {
         const auto& own = node.address(address.family);
@@ -37,27 +46,34 @@ const Node* holder(const Cluster& cluster, const std::string& self, const Addres
 
 }  // namespace
 
-std::vector<std::string> address_conflicts(const Cluster& cluster, const std::string& node) {
+std::vector<std::string> shared_addresses(const Node& one, const Node& other) {
     std::vector<std::string> found;
-    const Node* const self = cluster.find_node(node);
-    if (self == nullptr) return found;
-    const auto compare = [&](const Node& other, const char* what, const auto& mine, const auto& theirs) {
-        if (!mine || mine != theirs) return;
-        found.push_back(
-            fmt::format("node {} has this node's {} {} too: packets reach one of them only; change one, or "
-                        "remove the node that is gone ('weftctl node remove NAME')",
-                        other.name, what, to_string(*mine)));
+    const auto compare = [&](const char* what, const auto& mine, const auto& theirs) {
+        if (mine && mine == theirs) found.push_back(fmt::format("{} {}", what, to_string(*mine)));
     };
     const auto plain = [](const std::optional<InterfaceAddress>& address) {
         return address ? std::optional(address->address) : std::nullopt;
     };
+    compare("address", plain(one.address4), plain(other.address4));
+    compare("address", plain(one.address6), plain(other.address6));
+    compare("VXLAN tunnel address", one.vxlan4, other.vxlan4);
+    compare("VXLAN tunnel address", one.vxlan6, other.vxlan6);
+    compare("IPIP tunnel address", one.ipip4, other.ipip4);
+    return found;
+}
+
+std::vector<std::string> address_conflicts(const Cluster& cluster, const std::string& node) {
+    std::vector<std::string> found;
+    const Node* const self = cluster.find_node(node);
+    if (self == nullptr) return found;
     for (const Node& other : cluster.nodes) {
         if (other.name == node) continue;
-        compare(other, "address", plain(self->address4), plain(other.address4));
-        compare(other, "address", plain(self->address6), plain(other.address6));
-        compare(other, "VXLAN tunnel address", self->vxlan4, other.vxlan4);
-        compare(other, "VXLAN tunnel address", self->vxlan6, other.vxlan6);
-        compare(other, "IPIP tunnel address", self->ipip4, other.ipip4);
+        for (const std::string& shared : shared_addresses(*self, other)) {
+            found.push_back(
+                fmt::format("node {} has this node's {} too: packets reach one of them only; change one, or remove the "
+                            "node that is gone ('weftctl node remove NAME')",
+                            other.name, shared));
+        }
     }
     return found;
 }
@@ -80,12 +96,12 @@ void Registering::poll() {
         fresh_ = host_now();
         look();
         fresh_.reset();
-        poll();
+        if (registrar_) poll();
     });
 }
 
 void Registering::open(const EtcdSource& source) {
-    if (client_ && source_ == source && node_ == state_.node) return;
+    if (client_ && source_ && same_store(*source_, source) && node_ == state_.node) return;
     registrar_.reset();
     removing_.clear();  // the client that was about it says no more
     client_ = std::make_unique<EtcdClient>(io_, etcd_options(source));
@@ -97,18 +113,14 @@ void Registering::open(const EtcdSource& source) {
 void Registering::look() {
     const auto* const source = std::get_if<EtcdSource>(&state_.config.source.value);
     if (source == nullptr) {
-        registrar_.reset();
+        registrar_.reset();  // it uses the client to the last
         client_.reset();
-        state_.registration = {};
-        return;
+        source_.reset();
+        return only_compare();
     }
     open(*source);
-    state_.registration.active = source->register_node;
-    if (!source->register_node) {
-        registrar_.reset();
-        state_.registration = {};
-        return;
-    }
+    if (!source->register_node) return only_compare();
+    state_.registration.active = true;
     if (!state_.source_synced) return;
     found_ = address_conflicts(state_.cluster, node_);
     contended_.clear();
@@ -140,6 +152,15 @@ void Registering::look() {
         registrar_->look();
     }
     fresh_.reset();
+    report();
+}
+
+/// This node is registered by somebody else, or stands in a file: what is wrong there is told all the same.
+void Registering::only_compare() {
+    registrar_.reset();
+    poll_.cancel();
+    state_.registration = {};
+    found_ = address_conflicts(state_.cluster, state_.node);
     report();
 }
 
@@ -195,8 +216,9 @@ void Registering::report() {
     }
     for (const std::string& trouble : told.troubles) {
         if (std::ranges::find(said_, trouble) != said_.end()) continue;
-        spdlog::error("registration: {}", trouble);
-        state_.note(trouble, "registration");
+        const char* const about = told.active ? "registration" : "node";
+        spdlog::error("{}: {}", about, trouble);
+        state_.note(trouble, about);
     }
     said_ = told.troubles;
 }

@@ -2,6 +2,7 @@
 //
 // Begins when the source has been read once, so that an address another node has is not taken over; writes nothing
 // while what the source says is held. Reports into `state.registration`; nothing here stops or delays routing.
+// Whoever registers this node: another one with its address is told.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -46,6 +47,7 @@ class Registering {
     std::optional<Host> host_now();
     void poll();
     void open(const EtcdSource& source);
+    void only_compare();
     std::optional<InterfaceAddress> address(const EtcdSource& source, Family family, std::string& reason);
     Concern concern() const;
     void report();
@@ -68,6 +70,8 @@ class Registering {
     std::string removing_;
 };
 
+/// What two nodes both have: "address 192.0.2.1", "VXLAN tunnel address 10.65.0.0".
+std::vector<std::string> shared_addresses(const Node& one, const Node& other);
 /// Other nodes that have an address or a tunnel address of this node's, in words for both.
 std::vector<std::string> address_conflicts(const Cluster& cluster, const std::string& node);
 

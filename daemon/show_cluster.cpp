@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "daemon/registering.hpp"
 #include "daemon/served.hpp"
 #include "daemon/show.hpp"
 #include "daemon/side_by_side.hpp"
@@ -68,6 +69,14 @@ std::string problem_of(const State& state, const std::string& object) {
     return {};
 }
 
+/// What another node has that is this node's.
+std::string conflict_of(const State& state, const Node& node) {
+    const Node* const self = state.cluster.find_node(state.node);
+    if (self == nullptr || self == &node) return {};
+    const auto shared = shared_addresses(*self, node);
+    return shared.empty() ? "" : fmt::format("has this node's {}", fmt::join(shared, ", "));
+}
+
 Row row_of(const State& state, const Block& block) {
     const Cluster& cluster = state.cluster;
     const Decision decision = decide(plan_input(state), block);
@@ -99,8 +108,8 @@ Reply show_nodes(const State& state, bool json) {
         const bool here = node.name == state.node;
         const std::string path = path_of(uses[i].paths);
         rows.push_back({cell(node.name), cell(node.address4), cell(node.address6), cell(node.vxlan4),
-                        cell(uses[i].blocks), cell(here ? "this node" : path), cell(path), cell(node.vxlan6),
-                        node.vxlan4 ? cell(to_string(node.mac(Family::v4))) : Cell{},
+                        cell(uses[i].blocks), cell(here ? "this node" : path), cell(conflict_of(state, node)),
+                        cell(path), cell(node.vxlan6), node.vxlan4 ? cell(to_string(node.mac(Family::v4))) : Cell{},
                         node.vxlan6 ? cell(to_string(node.mac(Family::v6))) : Cell{}, cell(node.ipip4),
                         cell(node.as.value_or(state.cluster.bgp.local_as)), cell(node.cluster_id), here});
     }
@@ -110,6 +119,7 @@ Reply show_nodes(const State& state, bool json) {
                   {"VTEP", "vxlan4"},
                   {"Blocks", "blocks"},
                   {"Path", "reached"},
+                  {"Problem", "problem"},
                   {"", "path"},
                   {"", "vxlan6"},
                   {"", "mac4"},

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "conf/address.hpp"
@@ -17,6 +18,9 @@ struct KernelVersion {
 };
 /// "6.1.0-28-amd64" -> 6.1.0; what is missing is 0.
 KernelVersion parse_kernel_version(std::string_view release);
+
+/// What the aliases begin with that weft gives its devices.
+inline constexpr std::string_view kAliasPrefix = "weft:";
 
 /// A network interface, as RTM_NEWLINK describes it.
 struct Link {
@@ -37,6 +41,8 @@ struct Link {
     bool learning = false;
     bool external = false;  ///< IFLA_VXLAN_COLLECT_METADATA
 
+    /// A tunnel that weft has made or uses, whatever its name is at present.
+    bool ours() const { return alias.starts_with(kAliasPrefix); }
     bool operator==(const Link&) const = default;
 };
 

@@ -43,7 +43,6 @@ DeviceOutcome remove(Socket& socket, const IpipDevice& device);
 /// Whether this kernel can make devices of this kind: asked with a name that no device can have, so that none is made.
 bool probe(Socket& socket, std::string_view kind);
 
-inline constexpr std::string_view kAliasPrefix = "weft:";
 inline constexpr std::string_view kIpipAlias = "weft:ipip";
 
 }  // namespace weft::netlink

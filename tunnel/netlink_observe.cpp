@@ -87,7 +87,7 @@ class Observation {
             }
             if (link.kind != "vxlan") continue;
             const bool known = around_.roles.is_vxlan(link.index);
-            if (!known && !link.alias.starts_with(netlink::kAliasPrefix)) continue;
+            if (!known && !link.ours()) continue;
             vxlan(link, known ? around_.roles.role(link.index, Family::v4) : Device::other);
         }
         std::ranges::sort(found_.vxlan, {},

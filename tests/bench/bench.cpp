@@ -30,6 +30,7 @@ struct Options {
     std::string weftd;
     std::string bird = "/usr/sbin/bird";
     std::vector<std::string> only;
+    std::vector<std::string> sizes;  ///< "IPv4 5000x4"; empty: all
 };
 
 std::string name_of(const Size& size) {
@@ -53,8 +54,10 @@ class Suite {
             return options_.only.empty() || std::ranges::find(options_.only, what) != options_.only.end();
         };
         if (wanted("kernel")) {
-            for (const Size& size : sizes()) kernel_cases(size);
-            churning();
+            for (const Size& size : sizes()) {
+                if (chosen(size)) kernel_cases(size);
+            }
+            if (options_.sizes.empty()) churning();
         }
         if (wanted("daemon")) daemon();
         if (wanted("bird")) bird();
@@ -72,6 +75,10 @@ class Suite {
             }
         }
         return all;
+    }
+
+    bool chosen(const Size& size) const {
+        return options_.sizes.empty() || std::ranges::find(options_.sizes, name_of(size)) != options_.sizes.end();
     }
 
     static bool is(const Size& size, std::uint32_t nodes, std::uint32_t blocks) {
@@ -222,6 +229,7 @@ int main(int argc, char** argv) {
     app.add_option("--bird", options.bird, "The BIRD to measure with")->capture_default_str();
     app.add_option("--only", options.only, "Only these: kernel, daemon, bird")
         ->check(CLI::IsMember(std::set<std::string>{"kernel", "daemon", "bird"}));
+    app.add_option("--size", options.sizes, "Of the kernel's cases only those of this size, as printed: 'IPv4 5000x4'");
     CLI11_PARSE(app, argc, argv);
     if (geteuid() != 0) {
         fmt::print(stderr, "weft-bench: needs root, for network namespaces of its own\n");

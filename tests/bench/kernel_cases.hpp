@@ -15,6 +15,7 @@ struct Size {
 
 // Each in a namespace of its own (isolated), from a cluster in memory to the last acknowledgement.
 
+/// All that remote nodes need. The device is made before, in "device ms", for the floor and the rival as for this.
 Figures cold_start(const Size& size);
 /// The same objects, written by floor.hpp.
 Figures floor_start(const Size& size);

@@ -151,6 +151,29 @@ TEST_F(RealBirdTest, is_started_again_when_it_dies) {
     EXPECT_NE(process(), first);
 }
 
+TEST_F(RealBirdTest, is_started_anew_for_a_configuration_that_replaces_its_sessions) {
+    const auto with_session = [](const std::string& generation, const std::string& option) {
+        BirdConfig config = config_of(generation,
+                                      "\nprotocol bgp Mesh {\n    local 127.0.0.1 port 11790 as 1;\n"
+                                      "    neighbor 127.0.0.9 port 11790 as 1;\n    multihop;\n" +
+                                          option + "    ipv4 {\n    };\n}\n");
+        config.node_of_peer = {{"127.0.0.9", "b"}};
+        return config;
+    };
+    bird_->want(settings(), with_session("one", ""));
+    ASSERT_TRUE(accepted()) << status().reason << status().config_error;
+    const pid_t first = process();
+    bird_->want(settings(), with_session("two", "    rr client;\n"));
+    ASSERT_TRUE(accepted()) << status().reason << status().config_error;
+    const pid_t second = process();
+    EXPECT_NE(second, first);
+    EXPECT_FALSE(runs_with(first, socket()));
+    EXPECT_EQ(status().restarts, 0U) << "not by itself";
+    bird_->want(settings(), with_session("three", "    rr client;\n    description \"b\";\n"));
+    ASSERT_TRUE(accepted());
+    EXPECT_EQ(process(), second);
+}
+
 TEST_F(RealBirdTest, moves_to_another_socket_without_a_second_one) {
     bird_->want(settings(), config_of("one"));
     ASSERT_TRUE(accepted());

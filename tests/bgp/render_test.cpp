@@ -183,16 +183,16 @@ TEST(Peers, WithReflectorsTheMeshIsAmongTheOthersOnly) {
     Cluster cluster = reflected(4);
     auto peers = peers_at(cluster, "n0001");
     EXPECT_TRUE(find(peers, "Mesh_192_0_2_12"));
-    EXPECT_TRUE(find(peers, "Node_192_0_2_13"));
-    EXPECT_TRUE(find(peers, "Node_192_0_2_14"));
-    EXPECT_FALSE(find(peers, "Node_192_0_2_13")->reflect);
+    EXPECT_TRUE(find(peers, "Mesh_192_0_2_13"));
+    EXPECT_TRUE(find(peers, "Mesh_192_0_2_14"));
+    EXPECT_FALSE(find(peers, "Mesh_192_0_2_13")->reflect);
     cluster.bgp.mesh = false;
     peers = peers_at(cluster, "n0001");
     EXPECT_FALSE(find(peers, "Mesh_192_0_2_12"));
-    EXPECT_TRUE(find(peers, "Node_192_0_2_13"));
+    EXPECT_TRUE(find(peers, "Mesh_192_0_2_13"));
     peers = peers_at(cluster, "n0003");
-    EXPECT_TRUE(find(peers, "Node_192_0_2_11")->reflect);
-    EXPECT_FALSE(find(peers, "Node_192_0_2_14")->reflect);
+    EXPECT_TRUE(find(peers, "Mesh_192_0_2_11")->reflect);
+    EXPECT_FALSE(find(peers, "Mesh_192_0_2_14")->reflect);
 }
 
 TEST(Render, NothingOfAnUnexportedPoolLeaves) {
@@ -210,8 +210,8 @@ TEST(Render, NothingOfAnUnexportedPoolLeaves) {
 TEST(Peers, ANodeOfAnotherAsIsNoClient) {
     Cluster cluster = reflected(3);
     cluster.nodes[0].as = 65001;
-    EXPECT_FALSE(find(peers_at(cluster, "n0003"), "Node_192_0_2_11")->reflect);
-    EXPECT_TRUE(find(peers_at(cluster, "n0003"), "Node_192_0_2_12"));
+    EXPECT_FALSE(find(peers_at(cluster, "n0003"), "Mesh_192_0_2_11")->reflect);
+    EXPECT_TRUE(find(peers_at(cluster, "n0003"), "Mesh_192_0_2_12"));
 }
 
 TEST(Peers, ANeighborStatementTakesThePlaceOfTheMeshSession) {

@@ -90,6 +90,11 @@ TEST(EtcdMessage, KnowsWhichRefusalsAnotherEndpointOrAnotherTokenCures) {
     EXPECT_EQ(refusal_of(404, "Not Found\n").kind, Kind::not_a_gateway);
     EXPECT_THAT(refusal_of(404, "Not Found\n").message, HasSubstr("--enable-grpc-gateway"));
     EXPECT_EQ(refusal_of(502, "<html>").kind, Kind::not_a_gateway);
+    const auto named = refusal_of(400,
+                                  "CommonName of client sending a request against gateway will be ignored and not used "
+                                  "as expected\n");
+    EXPECT_EQ(named.kind, Kind::final_word);
+    EXPECT_THAT(named.message, HasSubstr("issued without one"));
     const auto hostile = refusal_of(400, R"({"message":"a\nb)" + std::string(5000, 'x') + "\"}");
     EXPECT_LE(hostile.message.size(), 400U);
     EXPECT_THAT(hostile.message, HasSubstr("a b"));

@@ -335,6 +335,32 @@ TEST_F(EtcdWatchTest, AQuietStreamIsReplacedAtARateThatIsBounded) {
     EXPECT_EQ(copy.snapshots, 1);
 }
 
+TEST(EtcdTokens, ThatExpireAreRenewedWithoutAWord) {
+    EtcdServer etcd({.certificate = {}, .key = {}, .client_ca = {}, .arguments = {"--auth-token-ttl", "1"}});
+    etcd.etcdctl("user add root:root");
+    etcd.etcdctl("role add weft");
+    etcd.etcdctl("role grant-permission --prefix=true weft readwrite /a/");
+    etcd.etcdctl("user add node:pw");
+    etcd.etcdctl("user grant-role node weft");
+    etcd.etcdctl("auth enable");
+    boost::asio::io_context io;
+    auto options = impatient({etcd.url()});
+    options.user = "node";
+    options.password = "pw";
+    options.silence = 3s;  // longer than a token that nobody uses
+    EtcdClient client(io, options);
+    EtcdClient writer(io, options);
+    Copy copy;
+    EtcdFollower follower(client, {"/a/"}, copy.told());
+    ASSERT_TRUE(run_until(io, [&] { return copy.snapshots == 1; }));
+    ASSERT_TRUE(run_until(io, [&] { return follower.streams() >= 4 && client.status().logins >= 3; }));
+    ASSERT_TRUE(transact(io, writer, {.compares = {}, .then = {put("/a/1", "one")}, .otherwise = {}}));
+    ASSERT_TRUE(run_until(io, [&] { return copy.content.contains("/a/1"); }));
+    EXPECT_THAT(copy.trouble, IsEmpty());
+    EXPECT_EQ(copy.snapshots, 1);
+    EXPECT_LE(client.status().logins, 8U);
+}
+
 TEST_F(EtcdWatchTest, ItsOwnerMayEndItFromAnyCallback) {
     EtcdClient client(io_, impatient({etcd_->url()}));
     std::unique_ptr<EtcdFollower> follower;

@@ -267,6 +267,45 @@ TEST_F(RegistrarTest, WhileHeldItWritesNothing) {
     ASSERT_TRUE(until([&] { return content().contains(handle_key("vxlan-tunnel-addr-a")); }));
 }
 
+TEST_F(RegistrarTest, WhileHeldItKeepsItsSignOfLifeAndWritesNoOther) {
+    Registering node(io_, etcd_->url(), "a");
+    const std::string key = alive_keys("a") + "one";
+    ASSERT_TRUE(until([&] { return node.settled() && content().contains(key); }));
+    node.registrar.hold(true);
+    run_until(
+        io_, [] { return false; }, 4s);  // more than the lease lasts by itself
+    EXPECT_TRUE(content().contains(key));
+    etcd_->etcdctl("del --prefix ''");
+    node.registrar.contend({{"b", "192.0.2.1"}});
+    run_until(
+        io_, [] { return false; }, 1500ms);  // it is renewed at a third of three seconds
+    EXPECT_THAT(content(), IsEmpty());
+    node.registrar.hold(false);
+    ASSERT_TRUE(until([&] { return content().contains(key) && content().contains(contender_keys("b") + "a"); }));
+}
+
+TEST(Registrar, GoesOnAfterAHoldThatBeganWhileItWaitedToTryAgain) {
+    boost::asio::io_context io;
+    FakeServer server(io, [](const FakeServer::Request& request, const FakeServer::Peer& peer) {
+        const bool grants = request.path.find("grant") != std::string::npos;
+        const bool reads = request.body.find(R"("compare":[])") != std::string::npos;
+        const std::string header = R"({"header":{"cluster_id":"1","revision":"5"},)";
+        peer.say(reply(200, header + (grants  ? R"("ID":"7","TTL":"90"})"
+                                      : reads ? R"("succeeded":true})"
+                                              : R"("succeeded":false})")));
+    });
+    Registering node(io, server.url(), "a");
+    const auto refused = [&](std::uint64_t times) {
+        return run_until(io, [&] { return node.registrar.status().conflicts >= times; });
+    };
+    ASSERT_TRUE(refused(6));
+    node.registrar.hold(true);
+    run_until(
+        io, [] { return false; }, 50ms);
+    node.registrar.hold(false);
+    EXPECT_TRUE(refused(9));
+}
+
 TEST_F(RegistrarTest, ANodeThatLivesIsNotRemovedAndOneThatIsNotThereIsToldAsSuch) {
     pool("10.65.0.0/24", R"("vxlanMode":"Always")");
     Registering node(io_, etcd_->url(), "a");

@@ -32,7 +32,7 @@ class ResourcesTest : public testing::Test {
     void pool(const std::string& name, const std::string& spec) {
         put("/calico/resources/v3/projectcalico.org/ippools/" + name,
             fmt::format(R"({{"metadata":{{"name":"{}","creationTimestamp":"2026-01-0{}T00:00:00Z"}},"spec":{{{}}}}})",
-                        name, held_.pools().size() + 1, spec));
+                        name, held_.size() + 1, spec));
     }
     void node(const std::string& name, const std::string& address, const std::string& more = "",
               const std::string& labels = "") {

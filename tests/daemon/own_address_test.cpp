@@ -15,6 +15,7 @@ struct Given {
     const char* name;
     bool up;
     std::vector<const char*> addresses;
+    const char* alias = "";
 };
 Host host(const std::vector<Given>& all) {
     Host made;
@@ -23,6 +24,7 @@ Host host(const std::vector<Given>& all) {
         Link link;
         link.index = ++index;
         link.name = given.name;
+        link.alias = given.alias;
         link.up = given.up;
         link.loopback = link.name == "lo";
         made.links.push_back(link);
@@ -42,7 +44,9 @@ const Host kHost = host({{"lo", true, {"127.0.0.1/8", "::1/128"}},
                          {"br-1a2b", true, {"172.18.0.1/16"}},
                          {"cali123", true, {"169.254.1.1/32"}},
                          {"vxlan.calico", true, {"10.65.0.0/32"}},
-                         {"weft-tun", true, {"10.66.0.0/32"}}});
+                         {"weft-tun", true, {"10.66.0.0/32"}},
+                         // a second device while the VNI changes
+                         {"weft4.77", true, {"10.65.0.0/32"}, "weft:vxlan4"}});
 
 struct Case {
     AddressMethod method;

@@ -87,10 +87,18 @@ TEST(Show, never_tells_a_password) {
 
 TEST(ShowNodes, tells_how_each_is_reached) {
     const std::string text = text_of(show_nodes(four_nodes(Backend::vxlan), false));
-    EXPECT_THAT(text, HasSubstr("\na     192.0.2.11/24     2001:db8::11/64    10.65.0.0  4       this node\n"));
-    EXPECT_THAT(text, HasSubstr("direct, unserved\n"));
-    EXPECT_THAT(text, HasSubstr("vxlan, unserved\n"));
-    EXPECT_THAT(text, HasSubstr("withheld\n"));
+    EXPECT_THAT(text, HasSubstr("\na     192.0.2.11/24     2001:db8::11/64    10.65.0.0  4       this node         -\n"));
+    EXPECT_THAT(text, HasSubstr("direct, unserved  -\n"));
+    EXPECT_THAT(text, HasSubstr("vxlan, unserved   -\n"));
+    EXPECT_THAT(text, HasSubstr("withheld          -\n"));
+}
+
+TEST(ShowNodes, tells_which_has_an_address_of_this_one) {
+    State state = four_nodes(Backend::vxlan);
+    for (Node& node : state.cluster.nodes) node.vxlan4 = state.cluster.find_node("a")->vxlan4;
+    const std::string text = text_of(show_nodes(state, false));
+    EXPECT_THAT(text, HasSubstr("has this node's VXLAN tunnel address 10.65.0.0\n"));
+    EXPECT_THAT(text, HasSubstr("this node         -\n"));
 }
 
 TEST(ShowPools, names_who_serves_each_in_this_mode) {

@@ -119,29 +119,52 @@ void receive(int fd, Clock::time_point now, std::vector<Stream>& streams) {
     }
 }
 
-/// The next packet of every stream that starts at this socket. What the kernel refuses is lost.
-void send_all(int fd, Clock::time_point now, std::vector<Stream>& streams) {
+/// All streams that start at one socket, with what sendmmsg needs for a packet of each.
+struct Origin {
+    int fd = -1;
+    std::vector<std::uint32_t> streams;
     std::vector<Message> messages;
     std::vector<iovec> parts;
     std::vector<mmsghdr> headers;
-    messages.reserve(streams.size());
-    parts.reserve(streams.size());
+};
+
+/// Points into `streams`, which must not move any more.
+std::vector<Origin> origins_of(std::vector<Stream>& streams) {
+    std::vector<Origin> origins;
     for (std::uint32_t i = 0; i < streams.size(); ++i) {
-        if (streams[i].from != fd) continue;
-        messages.push_back({i, static_cast<std::uint32_t>(streams[i].received.size())});
-        streams[i].received.push_back(0);
-        streams[i].sent.push_back(now);
-        parts.push_back({&messages.back(), sizeof(Message)});
-        mmsghdr header{};
-        header.msg_hdr.msg_name = &streams[i].to;
-        header.msg_hdr.msg_namelen = streams[i].to_size;
-        header.msg_hdr.msg_iov = &parts.back();
-        header.msg_hdr.msg_iovlen = 1;
-        headers.push_back(header);
+        auto origin =
+            std::find_if(origins.begin(), origins.end(), [&](const Origin& o) { return o.fd == streams[i].from; });
+        if (origin == origins.end()) origin = origins.insert(origins.end(), Origin{streams[i].from, {}, {}, {}, {}});
+        origin->streams.push_back(i);
+    }
+    for (Origin& origin : origins) {
+        const std::size_t count = origin.streams.size();
+        origin.messages.resize(count);
+        origin.parts.resize(count);
+        origin.headers.resize(count);
+        for (std::size_t i = 0; i < count; ++i) {
+            origin.parts[i] = {&origin.messages[i], sizeof(Message)};
+            msghdr& header = origin.headers[i].msg_hdr;
+            header.msg_name = &streams[origin.streams[i]].to;
+            header.msg_namelen = streams[origin.streams[i]].to_size;
+            header.msg_iov = &origin.parts[i];
+            header.msg_iovlen = 1;
+        }
+    }
+    return origins;
+}
+
+/// The next packet of every stream that starts here. What the kernel refuses is lost.
+void send_all(Origin& origin, Clock::time_point now, std::vector<Stream>& streams) {
+    for (std::size_t i = 0; i < origin.streams.size(); ++i) {
+        Stream& stream = streams[origin.streams[i]];
+        origin.messages[i] = {origin.streams[i], static_cast<std::uint32_t>(stream.received.size())};
+        stream.received.push_back(0);
+        stream.sent.push_back(now);
     }
     bool again = false;
-    for (std::size_t at = 0; at < headers.size();) {
-        const int sent = sendmmsg(fd, &headers[at], static_cast<unsigned>(headers.size() - at), 0);
+    for (std::size_t at = 0; at < origin.headers.size();) {
+        const int sent = sendmmsg(origin.fd, &origin.headers[at], static_cast<unsigned>(origin.headers.size() - at), 0);
         if (sent > 0) {
             at += static_cast<std::size_t>(sent);
             again = false;
@@ -207,7 +230,7 @@ int main(int argc, char** argv) {
     const std::chrono::duration<double, std::milli> wanted(argc > 1 ? std::atof(argv[1]) : 1.0);
     const auto interval = std::chrono::duration_cast<Clock::duration>(wanted);
     std::vector<Stream> streams;
-    std::vector<pollfd> waits{{STDIN_FILENO, POLLIN, 0}};
+    std::vector<int> sockets;
     for (std::string line; std::getline(std::cin, line) && !line.empty();) {
         std::istringstream words(line);
         std::string from_space, from, to_space, to;
@@ -216,12 +239,12 @@ int main(int argc, char** argv) {
         stream.from = socket_in(from_space, from);
         stream.to_size = parse(to, stream.to);
         for (const int fd : {stream.from, socket_in(to_space, to)}) {
-            bool known = false;
-            for (const pollfd& wait : waits) known = known || wait.fd == fd;
-            if (!known) waits.push_back({fd, POLLIN, 0});
+            if (std::find(sockets.begin(), sockets.end(), fd) == sockets.end()) sockets.push_back(fd);
         }
         streams.push_back(std::move(stream));
     }
+    std::vector<Origin> origins = origins_of(streams);
+    pollfd input{STDIN_FILENO, POLLIN, 0};
     std::cout << "ready" << std::endl;
 
     bool sending = true;
@@ -230,23 +253,22 @@ int main(int argc, char** argv) {
     auto end = Clock::time_point::max();
     while (now < end) {
         if (sending && now >= next) {
-            for (std::size_t i = 1; i < waits.size(); ++i) send_all(waits[i].fd, now, streams);
+            for (Origin& origin : origins) send_all(origin, now, streams);
             next = std::max(next + interval, now - 10 * interval);
         }
-        const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>((sending ? next : end) - now).count();
-        const timespec pause{0, std::clamp<long>(left, 0, 999'999'999)};
-        if (ppoll(waits.data(), waits.size(), &pause, nullptr) < 0) break;
+        // Packets that have come wait for the next turn: to be woken by each would cost more than the packets.
+        const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>((sending ? next : now + interval) - now);
+        const timespec pause{0, std::clamp<long>(left.count(), 0, 999'999'999)};
+        if (ppoll(&input, 1, &pause, nullptr) < 0) break;
         now = Clock::now();
-        for (std::size_t i = 1; i < waits.size(); ++i) {
-            if (waits[i].revents != 0) receive(waits[i].fd, now, streams);
-        }
-        if (sending && waits[0].revents != 0) {
+        for (const int fd : sockets) receive(fd, now, streams);
+        if (sending && input.revents != 0) {
             char discard[64];
             if (read(STDIN_FILENO, discard, sizeof discard) > 0) {
                 print_losses(now, streams);
             } else {
                 sending = false;
-                waits[0].fd = -1;
+                input.fd = -1;
                 end = now + kDrain;
             }
         }

@@ -19,7 +19,7 @@ def five_nodes_with_two_route_reflectors_and_no_mesh(lab):
     lab.start(_config(lab, 'mesh no;'))
     lab.everybody_reaches_everybody(family=4, within=60)
     for node in (a, b, c):
-        becomes(lambda: sorted(node.bird.established()), ['Node_192_0_2_14', 'Node_198_51_100_15'],
+        becomes(lambda: sorted(node.bird.established()), ['Mesh_192_0_2_14', 'Mesh_198_51_100_15'],
                 f'{node} peers with the reflectors alone')
     becomes(lambda: len(d.bird.established()), 4, 'd peers with everybody')
     with lab.watch() as seen:

@@ -1,9 +1,18 @@
 """Changes that a running cluster meets, node after node, while packets flow between all workloads: none is lost.
 
+Three things are lost of necessity (`known`), and are no fault of the order in which weft does them: what is sent to a
+block, or in a family, before the sender has read of it; what is sent to a MAC that a VTEP has no more, or not yet (MAC,
+below); and whatever the machine itself loses, which the control stream within node a shows.
+
+The rate is what each stream sent in fact. User Mode Linux has one processor: three nodes' seven streams reach 1,000 a
+second each on a quiet machine, five nodes' twenty-one 800 to 1,000. What bounds it are the system calls, not the packets.
+
 The fixed subset runs with every test. By hand: the whole table, at any pace and rate:
 
     tests/lab/run lossless -k table --deadline 3600 --argument full=1 --argument pause=5 --argument milliseconds=1
     ... --argument only=VNI --argument nodes=abcde
+    ... --argument 'only==VXLAN always,=another VNI' --argument times=5     exactly these, over and over
+    ... --argument rows=13-19   a slice of the table, from one row to another; best one that begins at VXLAN always
     ... --argument log=500      so many lines of each weftd's log, at level debug, when packets were lost
 """
 import ipaddress
@@ -29,13 +38,14 @@ def _pool6(mode):
 
 class Step:
     """A configuration to go to. `only`: the nodes whose pairs count (the underlay routes no workload addresses, so
-    plain pools serve one subnet); `quick`: part of the fixed subset; `known`: why packets may be lost, if they may."""
+    plain pools serve one subnet); `quick`: part of the fixed subset; `known`: why packets to the workloads that
+    `concerns` names, as 'c/' or 'mover', are lost of necessity. Others' are not excused."""
 
-    def __init__(self, name, pools, settings='', backend='bird', only=None, quick=False, known='', before=None,
-                 after=None, node_c='', both=False, pairs=None):
+    def __init__(self, name, pools, settings='', backend='bird', only=None, quick=False, known='', concerns='/',
+                 before=None, after=None, node_c='', both=False, pairs=None):
         self.name, self.pools, self.settings, self.backend, self.only = name, pools, settings, backend, only
-        self.quick, self.known, self.before, self.after, self.node_c = quick, known, before, after, node_c
-        self.both, self.pairs = both, pairs
+        self.quick, self.known, self.concerns = quick, known, concerns
+        self.before, self.after, self.node_c, self.both, self.pairs = before, after, node_c, both, pairs
         self.family = 6 if POOL6 in pools else 4
 
     def config(self, lab):
@@ -131,7 +141,9 @@ def _first_address_goes(lab):
     c.namespace.configure.add_route('0.0.0.0/0', gateway=c.subnet.router(4), replace=True)
 
 
-SESSIONS_END = 'its sessions end and begin anew, and the others drop what they had through them'
+# A VTEP has one MAC, and its kernel takes frames for another as somebody else's (eth_type_trans, ip_rcv). So from the
+# moment that c has the new one to the moment that a sender has read of it, that sender's packets to c are lost.
+MAC = 'a VTEP drops frames for a MAC it has no more, or not yet'
 STEPS = [
     Step('VXLAN always', VXLAN),
     Step('VXLAN always -> cross subnet', CROSS, quick=True),
@@ -164,12 +176,12 @@ STEPS = [
     Step('another tunnel address of node c', VXLAN, node_c='vxlan address 10.65.2.1;'),
     Step('the tunnel address back', VXLAN),
     Step('another MAC of node c', VXLAN, node_c='vxlan mac 66:00:00:00:00:cc;',
-         known='frames for a MAC that the VTEP has no more, or not yet, are dropped by its kernel'),
-    Step('the MAC back', VXLAN, known='the same'),
+         known=MAC, concerns='c/'),
+    Step('the MAC back', VXLAN, known=MAC, concerns='c/'),
     Step('another address of node c, the old one still there', VXLAN, before=_second_address, after=_first_address_goes),
     Step('another parent of node c: an address on another interface', VXLAN, before=_second_interface),
     Step('a new block of node b, which is going to move', VXLAN, before=_migrating_workload,
-         known='it was not there before'),
+         known='sent before the sender had read of the block', concerns='mover'),
     Step('the block moves to node c, its workload runs on both', VXLAN, before=_migrating_workload,
          pairs=_migration_pairs, after=_migration_is_over),
     Step('IPIP cross subnet for what follows', IPIP_CROSS),
@@ -177,13 +189,14 @@ STEPS = [
     Step('the mesh goes, the reflector stays', IPIP_CROSS, 'protocol bgp { mesh no; }'),
     Step('the mesh comes back', IPIP_CROSS, after=_reflector_goes),
     Step('the reflector is gone', IPIP_CROSS),
-    Step('node c of the mesh becomes a reflector', IPIP_CROSS, node_c='route reflector cluster id 1.0.0.1;',
-         known=SESSIONS_END),
-    Step('node c of the mesh is none any more', IPIP_CROSS, known=SESSIONS_END),
+    Step('node c of the mesh becomes a reflector', IPIP_CROSS, node_c='route reflector cluster id 1.0.0.1;'),
+    Step('node c of the mesh is none any more', IPIP_CROSS),
+    Step('the sessions get a password', IPIP_CROSS, 'protocol bgp { password "secret"; }'),
+    Step('and have none any more', IPIP_CROSS),
     Step('calico_backend bird -> none, with routes of somebody else', PLAIN, backend='none', only='ab',
          before=_routes_of_somebody_else),
     Step('calico_backend none -> bird', IPIP_CROSS, only='ab', after=_without_routes_of_somebody_else),
-    Step('IPv6: VXLAN always', VXLAN6, quick=True, known='there was no IPv6 before'),
+    Step('IPv6: VXLAN always', VXLAN6, quick=True, known='sent before both ends had read of the first IPv6 pool'),
     Step('IPv6: VXLAN always -> cross subnet', CROSS6, quick=True),
     Step('IPv6: VXLAN cross subnet -> always', VXLAN6),
     Step('IPv6: another VNI', VXLAN6, 'protocol vxlan { id 77; }'),
@@ -260,22 +273,31 @@ def _run(lab, steps):
             lab.pause(0.2)
         lost = traffic.lost()
         by_itself = lost.pop(f'{control[0]} -> {control[1]}', 0)
-        lab.say(f'  {step.name:60} sent {traffic.sent():7}  lost {sum(lost.values()):5}  control lost {by_itself:3}  longest '
-                f'gap {traffic.longest_gap_ms():4.0f} ms  in {time.monotonic() - started:5.1f} s'
+        lab.say(f'  {step.name:60} {traffic.rate():4.0f}/s  sent {traffic.sent():7}  lost {sum(lost.values()):5}  '
+                f'control lost {by_itself:3}  longest gap {traffic.longest_gap_ms():4.0f} ms  '
+                f'in {time.monotonic() - started:5.1f} s'
                 + (f'  {step.known}' if lost and step.known else '') + (f'  {lost}' if lost else ''))
         _arrived(lab, step, failures)
-        if lost and not step.known:
+        excused = [pair for pair in lost if step.known and step.concerns in pair.split(' -> ')[1]]
+        if len(excused) < len(lost):
             failures.append(f'{step.name}: lost {lost}')
         if step.after:
             step.after(lab)
     assert not failures, '; '.join(failures)
 
 
+def _is_called(step, name):
+    return step.name == name[1:] if name[0] == '=' else name in step.name
+
+
 def the_table(lab):
     chosen = STEPS[1:] if lab.arguments.get('full') else [step for step in STEPS[1:] if step.quick]
     if 'only' in lab.arguments:
-        chosen = [step for step in STEPS if any(name in step.name for name in lab.arguments['only'].split(','))]
-    _run(lab, chosen)
+        chosen = [step for step in STEPS if any(_is_called(step, name) for name in lab.arguments['only'].split(','))]
+    if 'rows' in lab.arguments:
+        first, last = map(int, lab.arguments['rows'].split('-'))
+        chosen = STEPS[first:last + 1]
+    _run(lab, chosen * int(lab.arguments.get('times', 1)))
 
 
 def connections_live_through_it(lab):

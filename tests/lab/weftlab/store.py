@@ -6,11 +6,13 @@ import json
 import selectors
 import shutil
 import socket
+import ssl
 import struct
 import subprocess
 import threading
 import time
 
+from .certificates import Certificates
 from .lab import eventually
 
 POOL = {'kind': 'IPPool', 'apiVersion': 'projectcalico.org/v3', 'metadata': {'name': 'p'}}
@@ -27,11 +29,22 @@ def _end(prefix):
 
 
 class Store:
-    """One member or several, all on one machine, each on a port of its own."""
+    """One member or several, all on one machine, each on a port of its own. `source`: further statements of the nodes'
+    `source etcd`; `tls`: with certificates, the first CA's."""
 
-    def __init__(self, lab, members=1, options=()):
+    def __init__(self, lab, members=1, options=(), source='', tls=False):
         self.node = lab.node('store', subnet='one', number=20, blocks=[], workload=False)
-        self.options = options
+        self.options = tuple(options)
+        self.source = source
+        self.scheme, self.certificates = 'http', None
+        if tls:
+            self.scheme, self.certificates = 'https', Certificates(f'{self.node.directory}/tls', self.node.address())
+            self.certificates.install('etcd', 'server1', ca=(1,))
+            self.certificates.install('node', 'client1', ca=(1,))
+            self.options += self.certificates.options_of_etcd()
+            self.source += self.certificates.statements()
+        self.operator = 'client1'  # whose certificate this program shows
+        self.token = None
         self.names = [f'm{number}' for number in range(members)]
         self.processes = self.node.programs
         self.start()
@@ -39,7 +52,7 @@ class Store:
     def config(self, settings, urls=None):
         """weft.conf's text, the same for all: in it there is no node, no pool and no block."""
         endpoints = ' '.join(f'endpoint "{url}";' for url in urls or self.urls)
-        return f'{settings} handover {{ quiet 1 s; }}\nsource etcd {{ {endpoints} register yes; }}\n'
+        return f'{settings} handover {{ quiet 1 s; }}\nsource etcd {{ {endpoints} register yes; {self.source} }}\n'
 
     def serve(self, lab, names, settings, urls=None):
         """Nodes that know no more than that, once they have registered and reach each other: each with a workload in the
@@ -54,7 +67,7 @@ class Store:
         return nodes
 
     def url(self, name=None):
-        return f'http://{self.node.address()}:{2379 + 100 * self.names.index(name or self.names[0])}'
+        return f'{self.scheme}://{self.node.address()}:{2379 + 100 * self.names.index(name or self.names[0])}'
 
     @property
     def urls(self):
@@ -97,14 +110,26 @@ class Store:
         return self._exchange(name, 'GET', path)
 
     def _post(self, path, body, name=None):
-        return self._exchange(name or next(iter(self.processes)), 'POST', path, json.dumps(body))
+        said = self._exchange(name or next(iter(self.processes)), 'POST', path, json.dumps(body))
+        if self.token and 'invalid auth token' in said.get('message', ''):
+            self.log_in()
+            said = self._exchange(name or next(iter(self.processes)), 'POST', path, json.dumps(body))
+        return said
 
     def _exchange(self, name, method, path, body=None):
+        where = self.url(name).removeprefix(f'{self.scheme}://')
+        if self.certificates:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # what it shows is the nodes' to judge
+            context.load_cert_chain(self.certificates.file(f'{self.operator}.pem'),
+                                    self.certificates.file(f'{self.operator[-1]}.key'))
+            connection = http.client.HTTPSConnection(where, timeout=10, context=context)
+        else:
+            connection = http.client.HTTPConnection(where, timeout=10)
         with self.node.namespace.entered():
-            connection = http.client.HTTPConnection(self.url(name)[len('http://'):], timeout=10)
             connection.connect()
         try:
-            connection.request(method, path, body)
+            connection.request(method, path, body, {'Authorization': self.token} if self.token else {})
             return json.loads(connection.getresponse().read())
         finally:
             connection.close()
@@ -138,6 +163,35 @@ class Store:
         puts = [{'requestPut': {'key': _text(key), 'value': _text(json.dumps(value))}} for key, value in values.items()]
         return int(self._post('/v3/kv/txn', {'success': puts})['header']['revision'])
 
+    def ask_for_passwords(self, user, password):
+        """From now on whoever has none may do nothing, and this user what a node has to."""
+        everything = {'permType': 'READWRITE', 'key': _text('/calico/'), 'range_end': _text(_end('/calico/'))}
+        for path, body in (('user/add', {'name': 'root', 'password': 'root'}), ('role/add', {'name': 'root'}),
+                           ('user/grant', {'user': 'root', 'role': 'root'}), ('role/add', {'name': 'weft'}),
+                           ('role/grant', {'name': 'weft', 'perm': everything}),
+                           ('user/add', {'name': user, 'password': password}),
+                           ('user/grant', {'user': user, 'role': 'weft'}), ('enable', {})):
+            said = self._post(f'/v3/auth/{path}', body)
+            assert 'error' not in said, (path, said)
+        self.log_in()
+
+    def log_in(self):
+        self.token = None
+        self.token = self._post('/v3/auth/authenticate', {'name': 'root', 'password': 'root'})['token']
+
+    def save(self, file):
+        """A snapshot of the data, as an administrator makes one."""
+        assert 'saved' in self.ctl('snapshot', 'save', file).lower()
+
+    def restore(self, file):
+        """In place of all data; the store is stopped before and runs afterwards."""
+        name, = self.names
+        self.stop(data=False)
+        self.node.run('env', 'ETCDCTL_API=3', 'etcdctl', 'snapshot', 'restore', file, '--name', name, '--data-dir',
+                      self._data(name), '--initial-cluster', f'{name}={self._peer(name)}',
+                      '--initial-advertise-peer-urls', self._peer(name))
+        self.start()
+
     def pool(self, **fields):
         spec = {'cidr': '10.65.0.0/16', 'blockSize': 26, 'ipipMode': 'Never', 'vxlanMode': 'Never', **fields}
         assert self.put(f'{RESOURCES}/ippools/p', {**POOL, 'spec': spec}) is True
@@ -160,6 +214,11 @@ class Store:
         found = self._post('/v3/kv/range', {'key': _text(prefix), 'range_end': _text(_end(prefix))}).get('kvs', [])
         return {base64.b64decode(each['key']).decode(): base64.b64decode(each.get('value', '')).decode() for each in found}
 
+    def revisions(self, prefix):
+        """Key -> when it was written last."""
+        found = self._post('/v3/kv/range', {'key': _text(prefix), 'range_end': _text(_end(prefix)), 'keys_only': True})
+        return {base64.b64decode(each['key']).decode(): each['mod_revision'] for each in found.get('kvs', [])}
+
     def object(self, name):
         return json.loads(self.get(f'{RESOURCES}/nodes/{name}')[f'{RESOURCES}/nodes/{name}'])
 
@@ -178,8 +237,9 @@ class Proxy(threading.Thread):
     def __init__(self, store, port=2378):
         super().__init__(daemon=True)
         self.store = store
-        self.url = f'http://{store.node.address()}:{port}'
-        self.requests = 0  # and watches; connections that were refused count too
+        self.url = f'{store.scheme}://{store.node.address()}:{port}'
+        self.requests = 0  # and watches; connections that were refused count too. Of TLS connections alone are seen
+        self.connections = 0
         self._mode, self._limit = 'pass', 0
         self._listener = store.node.namespace.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -226,6 +286,7 @@ class Proxy(threading.Thread):
 
     def _accept(self):
         node, _ = self._listener.accept()
+        self.connections += 1
         if self._mode == 'refuse':
             self.requests += 1
             return node.close()
