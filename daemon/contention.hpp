@@ -3,7 +3,11 @@
 // ever more rarely, says so, and names who does it, as far as the kernel tells.
 //
 // Each object by itself: a route that is fought over does not delay the repair of another. A few repairs are free, then
-// each waits twice as long as the one before; an object that is left alone for a while has a clean slate again.
+// each waits twice as long as the one before; an object that is left alone for a while has a clean slate again, and so
+// has one that is to be something else than before: that is no fight, it is weft's own change.
+//
+// What is held back takes along what cannot be done without it: what is on a device, the routes of a nexthop. And while
+// a route stays where it was, nothing goes that it may stand on.
 #pragma once
 
 #include <chrono>
@@ -12,6 +16,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tunnel/difference.hpp"
@@ -29,8 +34,8 @@ class Contention {
 
     /// A notification about `object` (Kernel::Notice), and the netlink port that caused it, 0: not known.
     void heard(const std::string& object, std::uint32_t by);
-    /// Takes out of `changes` those whose time has not come, and with a device what is on it. The others count as
-    /// repairs where `drift` says that somebody else made them necessary.
+    /// Takes out of `changes` those whose time has not come, and what hangs on them. The others count as repairs where
+    /// `drift` says that somebody else made them necessary.
     void hold_back(std::vector<Change>& changes, bool drift, Clock::time_point now);
     /// When the first of what was held back is due; unset: nothing is.
     std::optional<Clock::time_point> next() const;
@@ -46,6 +51,7 @@ class Contention {
         Clock::time_point due{};   ///< not to be repaired before
         bool held = false;
         std::string culprit;
+        Change made;  ///< the last repair
     };
     struct Heard {
         std::string object;
@@ -54,9 +60,12 @@ class Contention {
 
     bool may_repair(const Change& change, bool drift, Clock::time_point now);
     std::string culprit_of(const Change& change) const;
+    /// netlink_user, read once for all that somebody does at a time: a thousand deletions are told one by one.
+    const std::string& user(std::uint32_t port);
 
     std::map<std::string, Object> objects_;
-    std::deque<Heard> heard_;  ///< the last few
+    std::deque<Heard> heard_;                     ///< the last few
+    std::pair<std::uint32_t, std::string> user_;  ///< the last that was read; forgotten at each repair
 };
 
 /// "process 812 (bird)", "netlink port 812"; empty for 0. A program's first netlink socket has its process id for port.

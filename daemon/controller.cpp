@@ -200,6 +200,7 @@ void Controller::source_followed() {
     if (earlier.pools != state_.cluster.pools || earlier.vxlan != state_.cluster.vxlan ||
         earlier.ipip != state_.cluster.ipip || state_.backend() != before) {
         handover_.configured(earlier, state_.cluster);
+        contention_.clear();
     }
     if (state_.backend() != before) {
         spdlog::info("calico_backend {} ({})", to_string(state_.backend()), to_string(state_.config.backend.origin));

@@ -78,7 +78,9 @@ class Controller final : public Actions {
     void source_followed();
     void source_noted();
     void kernel_noticed(const Kernel::Notice& notice);
+    /// Once nothing more has been told for a moment.
     void reconcile_soon(std::string cause);
+    void settle(std::chrono::steady_clock::time_point latest);
     void look_again(std::string cause);
     void reconcile();
     /// One pass; false when it has to be made again because devices changed.
@@ -110,8 +112,9 @@ class Controller final : public Actions {
     Contention contention_;
     Handover handover_;
     bool settling_ = false;
-    bool observed_stale_ = true;  ///< only a dump can tell what the kernel has
-    bool drift_ = false;          ///< somebody else changed what is ours since the last reconcile
+    std::chrono::steady_clock::time_point quiet_at_;  ///< unless there is more until then
+    bool observed_stale_ = true;                      ///< only a dump can tell what the kernel has
+    bool drift_ = false;                              ///< somebody else changed what is ours since the last reconcile
     std::string cause_;
     std::chrono::milliseconds retry_after_;
     std::optional<Running> previous_;  ///< for `configure undo`

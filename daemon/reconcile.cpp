@@ -3,6 +3,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "daemon/controller.hpp"
@@ -14,15 +16,19 @@
 namespace weft {
 namespace {
 
-/// Long enough to take in the rest of a burst of notifications, short enough that repair stays within 100 ms.
+/// Quiet for so long, a burst of notifications is over. What repairs in the middle of one, somebody's flush of all
+/// routes for example, competes with it for the kernel's lock, works on what is out of date when it is written, and has
+/// to start again.
 constexpr std::chrono::milliseconds kSettle{5};
+/// But so long at most, so that repair stays within 100 ms.
+constexpr std::chrono::milliseconds kSettleAtMost{30};
 constexpr std::chrono::milliseconds kFirstRetry{500};
 constexpr std::chrono::milliseconds kLastRetry{30'000};
 /// The slow audit that backs the notifications up.
 constexpr std::chrono::minutes kAudit{5};
 /// Devices that are made change what can be put on them: a few passes settle any configuration.
 constexpr int kPasses = 3;
-/// Of a large set of changes so many are named in the events; the rest is counted.
+/// Of a large set of changes so many are named in the events, and of those that fail in the log; the rest is counted.
 constexpr std::size_t kNamedChanges = 20;
 /// Above so many changes a dump is cheaper than entering each of them.
 constexpr std::size_t kRecordAtMost = 2'000;
@@ -51,11 +57,18 @@ void Controller::kernel_noticed(const Kernel::Notice& notice) {
 }
 
 void Controller::reconcile_soon(std::string cause) {
+    const auto now = std::chrono::steady_clock::now();
+    quiet_at_ = now + kSettle;
     if (settling_) return;
     settling_ = true;
     cause_ = std::move(cause);
-    settle_.expires_after(kSettle);
-    settle_.async_wait([this](const boost::system::error_code& stopped) {
+    settle(now + kSettleAtMost);
+}
+
+void Controller::settle(std::chrono::steady_clock::time_point latest) {
+    settle_.expires_at(std::min(quiet_at_, latest));
+    settle_.async_wait([this, latest](const boost::system::error_code& stopped) {
+        if (!stopped && std::chrono::steady_clock::now() < std::min(quiet_at_, latest)) return settle(latest);
         settling_ = false;
         if (!stopped) reconcile();
     });
@@ -168,10 +181,12 @@ void Controller::note_changes(const std::vector<Change>& changes, const std::vec
 /// A failure that persists is said once, not at every retry.
 void Controller::report_failures(std::vector<std::string> failures) {
     if (failures != state_.kernel_failures) {
+        const std::set<std::string_view> known(state_.kernel_failures.begin(), state_.kernel_failures.end());
+        std::size_t fresh = 0;
         for (const std::string& failure : failures) {
-            const auto& known = state_.kernel_failures;
-            if (std::find(known.begin(), known.end(), failure) == known.end()) spdlog::error("{}", failure);
+            if (!known.contains(failure) && ++fresh <= kNamedChanges) spdlog::error("{}", failure);
         }
+        if (fresh > kNamedChanges) spdlog::error("and {} more changes fail", fresh - kNamedChanges);
         if (failures.empty()) spdlog::info("no change fails any more");
     }
     state_.kernel_failures = std::move(failures);

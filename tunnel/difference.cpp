@@ -337,15 +337,10 @@ class Differ {
                std::ranges::binary_search(observed_.foreign_nexthop_ids, id);
     }
 
-    /// Past all that exist; from the first gap where somebody has taken the very last id.
+    /// The first that is free. Past all that exist would be simpler, but whoever flushes nexthops goes through them by
+    /// id and would meet again what was repaired behind its back.
     std::uint32_t free_id() {
-        if (next_id_ == 0) {
-            next_id_ = kFirstNexthopId;
-            if (!observed_.nexthops.empty()) next_id_ = std::max(next_id_, observed_.nexthops.back().id + 1);
-            const auto& foreign = observed_.foreign_nexthop_ids;
-            if (!foreign.empty() && foreign.back() >= next_id_) next_id_ = foreign.back() + 1;
-        }
-        while (next_id_ == 0 || id_exists(next_id_)) next_id_ = next_id_ == 0 ? kFirstNexthopId : next_id_ + 1;
+        while (next_id_ == 0 || id_exists(next_id_)) ++next_id_;
         return next_id_++;
     }
 
@@ -377,7 +372,7 @@ class Differ {
     std::vector<Pending> pending_;
     std::vector<Place> places_;
     std::vector<bool> used_;  ///< for each observed nexthop
-    std::uint32_t next_id_ = 0;
+    std::uint32_t next_id_ = kFirstNexthopId;
     std::vector<Change> changes_;  ///< in their order
     std::vector<Change> early_sysctls_, devices_, late_sysctls_;
     std::vector<Change> stale_routes_, stale_nexthops_, stale_fdb_, stale_neighbours_, stale_devices_;

@@ -36,8 +36,8 @@ std::string_view object_kind(const Object& object);
 std::string object_name(const Object& object);
 
 /// What must be done, in order, so that `observed` becomes `desired`; empty when nothing has to.
-/// Nexthop ids: one already there with the same Via is used again; new ones count up from kFirstNexthopId past all
-/// that exist, foreign ones included.
+/// Nexthop ids: one already there with the same Via is used again; new ones get the first from kFirstNexthopId on that
+/// nobody has.
 std::vector<Change> difference(const Desired& desired, const Observed& observed);
 
 inline constexpr std::uint32_t kFirstNexthopId = 0x77660000;  // "wf": far from ids that people and daemons choose

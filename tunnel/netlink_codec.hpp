@@ -51,6 +51,9 @@ struct RawNeighbour {
     bool bridge = false, permanent = false, proxy = false;
     std::optional<Address> address;  ///< the neighbour, or the destination of a forwarding entry
     std::optional<Mac> mac;
+    /// Of a forwarding entry: told by the kernel's core, which does not know the destination (rtnl_fdb_notify).
+    /// Linux 6.1 tells each entry that is written a second time that way, 6.18 does not.
+    bool outline = false;
 };
 
 // Each answers nullopt for a message that lacks what the object cannot be without.

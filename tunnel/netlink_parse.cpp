@@ -218,11 +218,14 @@ std::optional<RawNeighbour> parse_neighbour(const Message& message) {
     entry.bridge = header.ndm_family == AF_BRIDGE;
     entry.permanent = (header.ndm_state & NUD_PERMANENT) != 0;
     entry.proxy = (header.ndm_flags & NTF_PROXY) != 0;
+    entry.outline = entry.bridge;  // vxlan_fdb_info writes NDA_CACHEINFO, nlmsg_populate_fdb_fill does not
     Bytes attributes = message.attributes<ndmsg>();
     while (const auto attribute = next_attribute(attributes)) {
         if (attribute->type == NDA_DST) entry.address = attribute->address();
         if (attribute->type == NDA_LLADDR) entry.mac = attribute->mac();
+        if (attribute->type == NDA_CACHEINFO) entry.outline = false;
     }
+    entry.outline = entry.outline && !entry.address;
     if (entry.bridge ? !entry.mac : !entry.address) return std::nullopt;
     return entry;
 }

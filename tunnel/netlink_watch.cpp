@@ -234,6 +234,7 @@ Watch::Verdict Watch::judge_neighbour(const Message& message) const {
     if (!entry || entry->proxy || !(entry->link == roles_.vxlan4 || entry->link == roles_.vxlan6)) return {};
     const Device device = entry->link == roles_.vxlan4 ? Device::vxlan4 : Device::vxlan6;
     const bool there = message.header.nlmsg_type == RTM_NEWNEIGH;
+    if (there && entry->outline) return {};  // the device has told it in full
     Verdict verdict;
     std::string object;
     if (entry->bridge) {

@@ -161,6 +161,26 @@ TEST_F(ControllerTest, repairs_what_somebody_else_removed_and_counts_it) {
     EXPECT_EQ(controller_.state().counters.drift_repaired.at("route"), 2U);
 }
 
+TEST_F(ControllerTest, repairs_once_after_a_burst_of_changes_and_now_and_then_in_one_that_does_not_end) {
+    ASSERT_TRUE(controller_.start());
+    const auto before = controller_.state().counters.reconciles;
+    auto told = std::chrono::steady_clock::now();
+    const auto end = told + 300ms;
+    std::size_t pauses = 0;  // on a busy machine the burst is none
+    while (told < end) {
+        kernel_.meddle([](Observed& observed) { observed.routes.clear(); }, "route 10.65.1.0/26 deleted");
+        io_.restart();
+        io_.run_one_for(1ms);
+        const auto now = std::chrono::steady_clock::now();
+        if (now - told >= 4ms) ++pauses;
+        told = now;
+    }
+    const auto made = controller_.state().counters.reconciles - before;
+    EXPECT_GE(made, 1U);
+    EXPECT_LE(made, 11U + pauses) << "one each 30 ms";
+    EXPECT_TRUE(eventually([&] { return has_route("10.65.1.0/26"); }, 15s));
+}
+
 TEST_F(ControllerTest, tries_a_refused_change_again_and_does_not_let_it_stop_the_rest) {
     kernel_.refuse = "route 10.65.1.0/26";
     ASSERT_TRUE(controller_.start());

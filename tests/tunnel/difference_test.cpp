@@ -1,5 +1,6 @@
 #include "tunnel/difference.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -185,7 +186,7 @@ TEST(Difference, makes_one_nexthop_for_all_routes_to_one_place) {
     EXPECT_EQ(std::ranges::count(outline(changes), "add nexthop: missing"), 2);
 }
 
-TEST(Difference, takes_nexthop_ids_past_all_that_exist) {
+TEST(Difference, takes_the_first_nexthop_ids_that_are_free) {
     const auto id_beside = [](std::vector<std::uint32_t> foreign) {
         Observed observed;
         observed.foreign_nexthop_ids = std::move(foreign);
@@ -196,8 +197,33 @@ TEST(Difference, takes_nexthop_ids_past_all_that_exist) {
     };
     EXPECT_EQ(id_beside({}), kFirstNexthopId);
     EXPECT_EQ(id_beside({1, 500}), kFirstNexthopId);
-    EXPECT_EQ(id_beside({1, kFirstNexthopId + 5}), kFirstNexthopId + 6);
+    EXPECT_EQ(id_beside({1, kFirstNexthopId + 5}), kFirstNexthopId);
     EXPECT_EQ(id_beside({kFirstNexthopId, 0xffffffff}), kFirstNexthopId + 1);
+}
+
+TEST(Difference, gives_what_was_flushed_ids_below_those_that_are_still_there) {
+    Desired desired = small();
+    for (std::uint8_t n = 0; n < 4; ++n) {
+        Via via = kThrough;
+        via.gateway->bytes[3] = static_cast<std::uint8_t>(100 + n);
+        desired.routes.push_back({prefix(fmt::format("10.65.{}.0/26", 100 + n)), 0, RouteType::unicast, via});
+    }
+    Observed observed = as_observed(desired);
+    const std::uint32_t last = observed.nexthops.back().id;
+    // The first half is gone already, with its routes.
+    observed.nexthops.erase(observed.nexthops.begin(), observed.nexthops.begin() + 3);
+    std::erase_if(observed.routes, [&](const ObservedRoute& have) {
+        return have.nexthop_id != 0 && have.nexthop_id < observed.nexthops.front().id;
+    });
+    std::size_t made = 0;
+    for (const Change& change : difference(desired, observed)) {
+        const auto* nexthop = std::get_if<Nexthop>(&change.object);
+        if (!nexthop) continue;
+        ++made;
+        EXPECT_LT(nexthop->id, last);
+        EXPECT_TRUE(std::ranges::none_of(observed.nexthops, [&](const Nexthop& n) { return n.id == nexthop->id; }));
+    }
+    EXPECT_EQ(made, 3U);
 }
 
 TEST(Difference, moves_every_route_before_it_drops_the_nexthop_that_they_used) {

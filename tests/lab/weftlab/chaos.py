@@ -31,6 +31,10 @@ class Shape:
         text = f'{self.v4}, IPv6 {self.v6}, backend {self.backend}, VNI {self.vni}, port {self.port}'
         return text + (f', MTU {self.mtu}' if self.mtu else '')
 
+    def modes(self):
+        """(family, mode) of each pool."""
+        return (4, self.v4), (6, self.v6)
+
     def connects(self, one, other, family):
         """The underlay knows no workload addresses: without encapsulation packets get no further than their subnet."""
         mode = self.v4 if family == 4 else self.v6
@@ -64,12 +68,13 @@ class Excuse:
 class Chaos:
     """A running cluster, what it is configured to be, and the judgement after each step.
 
-    `render(chaos, node, shape)` brings a node its configuration and tells its weftd, if it runs; `name`: of the
-    scenario, to run it again."""
+    `source`: where the nodes have their cluster from (weftlab/cluster_source.py); `name`: of the scenario, to run it
+    again; `fixed`: fields of its shapes that are the same in all."""
 
-    def __init__(self, lab, seed, render, name):
-        self.lab, self.seed, self.render, self.name = lab, seed, render, name
-        self.nodes = list(lab.nodes.values())
+    def __init__(self, lab, seed, source, name, fixed=None):
+        self.lab, self.seed, self.source, self.name = lab, seed, source, name
+        self.fixed = fixed or {}
+        self.nodes = [node for node in lab.nodes.values() if node.workloads]
         self.shape = Shape()
         self.foreign = {}
         self.traffic = None
@@ -79,10 +84,13 @@ class Chaos:
 
     # -- what steps do
 
+    def draw(self, rng):
+        return dataclasses.replace(Shape.draw(rng), **self.fixed)
+
     def start(self):
         for node in self.nodes:
             self.foreign[node] = self._foreign_of(node)
-            self.render(self, node, self.shape)
+            self.source.render(self, node, self.shape)
             node.start()
         self.lab.everybody_reaches_everybody(within=PATIENCE)
         self.settle()
@@ -93,7 +101,7 @@ class Chaos:
         self._note_unconnected(shape)
         self.shape = shape
         for node in nodes:
-            self.render(self, node, shape)
+            self.source.render(self, node, shape)
             self.lab.pause(pause())
 
     def excuse(self, node, begin, why, within):
@@ -110,7 +118,7 @@ class Chaos:
     def settle(self, nodes=None):
         """Waits until these nodes' kernels equal their plans, and no change is under way."""
         for node in nodes or self.nodes:
-            eventually(lambda: _settled(node), f'{node} equals its plan', PATIENCE)
+            eventually(lambda: self.source.has_read(node) and _settled(node), f'{node} equals its plan', PATIENCE)
 
     def expect_no_loss(self, story):
         """Of packets sent since the last time this was asked."""

@@ -115,16 +115,18 @@ class Monitor:
     def _read(self):
         while self._socket.fileno() >= 0:
             try:
-                data = self._socket.recv(1 << 17)
+                self._events += self._parse(self._socket.recv(1 << 17))
             except BlockingIOError:
                 return
-            offset = 0
-            while offset + 16 <= len(data):
-                length, kind = struct.unpack_from('=IH', data, offset)
-                body = data[offset + 16:offset + length]
-                if kind in self.KINDS and not self.is_housekeeping(kind, body):
-                    self._events.append(self.KINDS[kind])
-                offset += (length + 3) & ~3
+
+    def _parse(self, data):
+        offset = 0
+        while offset + 16 <= len(data):
+            length, kind = struct.unpack_from('=IH', data, offset)
+            body = data[offset + 16:offset + length]
+            if kind in self.KINDS and not self.is_housekeeping(kind, body):
+                yield self.KINDS[kind]
+            offset += (length + 3) & ~3
 
     @staticmethod
     def is_housekeeping(kind, body):
@@ -136,36 +138,35 @@ class Monitor:
 
 
 class Stopwatch(Background, Monitor):
-    """A monitor that keeps the time: how long it took from the first change to the last."""
+    """A monitor that keeps the time: how long it took from the first change to the last. What it hears is looked at
+    only afterwards: a thousand changes would take it longer than they took."""
 
     def __init__(self, namespace):
         Monitor.__init__(self, namespace)
-        self._times = []
+        self._heard = []  # (when, datagram)
         Background.__init__(self)
 
     def __exit__(self, *_):
         Background.__exit__(self)
-        Monitor.__exit__(self)
+        self._socket.close()
 
     def _follow(self):
         while not self._stop.is_set():
             if select.select([self._socket], [], [], 0.05)[0]:
-                now, before = time.monotonic(), len(self._events)
-                self._read()
-                if len(self._events) > before:
-                    self._times.append(now)
+                self._heard.append((time.monotonic(), self._socket.recv(1 << 17)))
+
+    def is_over(self, quiet):
+        """Something happened, and nothing for so long (seconds)."""
+        return len(self._heard) > 1 and time.monotonic() - self._heard[-1][0] > quiet
+
+    def changes(self):
+        """When there was one, and what it was, in their order."""
+        return [(when, event) for when, data in self._heard for event in self._parse(data)]
 
     @staticmethod
     def is_housekeeping(kind, body):
         """A neighbour that is deleted by hand is told as one that failed."""
         return _housekeeping(kind, body) and not (kind in (28, 29) and struct.unpack_from('=H', body, 8)[0] & 0x20)
-
-    def is_over(self, quiet):
-        """There were changes, and none for so long (seconds)."""
-        return len(self._events) > 1 and time.monotonic() - self._times[-1] > quiet
-
-    def milliseconds(self):
-        return (self._times[-1] - self._times[0]) * 1000 if self._times else None
 
 
 def _housekeeping(kind, body):

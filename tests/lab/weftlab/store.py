@@ -158,6 +158,11 @@ class Store:
                                                                           else json.dumps(value))})
         return said.get('message', True)
 
+    def put_all(self, values):
+        """Keys -> values as JSON, in one transaction; its revision."""
+        puts = [{'requestPut': {'key': _text(key), 'value': _text(json.dumps(value))}} for key, value in values.items()]
+        return int(self._post('/v3/kv/txn', {'success': puts})['header']['revision'])
+
     def ask_for_passwords(self, user, password):
         """From now on whoever has none may do nothing, and this user what a node has to."""
         everything = {'permType': 'READWRITE', 'key': _text('/calico/'), 'range_end': _text(_end('/calico/'))}
