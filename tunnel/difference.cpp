@@ -332,16 +332,17 @@ class Differ {
         return found != places_.end() && found->family == family && found->via == via ? &*found : nullptr;
     }
 
-    bool id_exists(std::uint32_t id) const {
-        return nexthop_at(id) != observed_.nexthops.size() ||
-               std::ranges::binary_search(observed_.foreign_nexthop_ids, id);
-    }
-
     /// The first that is free. Past all that exist would be simpler, but whoever flushes nexthops goes through them by
-    /// id and would meet again what was repaired behind its back.
+    /// id and would meet again what was repaired behind its back. Walks the ids that exist once, however often it is
+    /// asked: both lists are sorted.
     std::uint32_t free_id() {
-        while (next_id_ == 0 || id_exists(next_id_)) ++next_id_;
-        return next_id_++;
+        const auto& foreign = observed_.foreign_nexthop_ids;
+        for (;; ++next_id_) {
+            while (own_at_ < observed_.nexthops.size() && observed_.nexthops[own_at_].id < next_id_) ++own_at_;
+            while (foreign_at_ < foreign.size() && foreign[foreign_at_] < next_id_) ++foreign_at_;
+            const bool own = own_at_ < observed_.nexthops.size() && observed_.nexthops[own_at_].id == next_id_;
+            if (!own && (foreign_at_ == foreign.size() || foreign[foreign_at_] != next_id_)) return next_id_++;
+        }
     }
 
     std::vector<Change> finish() {
@@ -373,7 +374,8 @@ class Differ {
     std::vector<Place> places_;
     std::vector<bool> used_;  ///< for each observed nexthop
     std::uint32_t next_id_ = kFirstNexthopId;
-    std::vector<Change> changes_;  ///< in their order
+    std::size_t own_at_ = 0, foreign_at_ = 0;  ///< the first ids that exist and are not below next_id_
+    std::vector<Change> changes_;              ///< in their order
     std::vector<Change> early_sysctls_, devices_, late_sysctls_;
     std::vector<Change> stale_routes_, stale_nexthops_, stale_fdb_, stale_neighbours_, stale_devices_;
 };
