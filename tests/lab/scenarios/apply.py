@@ -1,9 +1,8 @@
 """The cluster's resources as people edit them: weftctl apply, get and delete against etcd, and the kernel follows."""
-import ipaddress
 import json
-import subprocess
 
 from weftlab.lab import becomes, eventually
+from weftlab.store import Store
 
 POOL = """\
 apiVersion: projectcalico.org/v3
@@ -15,25 +14,6 @@ spec:
   vxlanMode: {vxlan}
   ipipMode: {ipip}
 """
-
-
-class _Store:
-    """etcd on a machine of its own in the underlay."""
-
-    def __init__(self, lab):
-        self.node = lab.node('store', subnet='one', number=20, blocks=[], workload=False)
-        self.url = f'http://{self.node.address()}:2379'
-        with open(self.node.log_file, 'a') as log:
-            self.node.process = self.node.popen(
-                'etcd', '--name', 'store', '--data-dir', f'{self.node.directory}/state/etcd',
-                '--listen-client-urls', self.url, '--advertise-client-urls', self.url,
-                '--listen-peer-urls', 'http://127.0.0.1:2380', '--initial-advertise-peer-urls', 'http://127.0.0.1:2380',
-                '--initial-cluster', 'store=http://127.0.0.1:2380', stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        eventually(lambda: 'is healthy' in self.ctl('endpoint', 'health'), 'etcd is there', 20)
-
-    def ctl(self, *words):
-        process = self.node.run('env', 'ETCDCTL_API=3', 'etcdctl', '--endpoints', self.url, *words)
-        return process.stdout + process.stderr
 
 
 def _weftctl(node, *command, check=True):
@@ -48,25 +28,13 @@ def _apply(node, text):
     return _weftctl(node, 'apply', '-f', file, check=False)
 
 
-def _block(node):
-    """The node's block, by its affinity in etcd; None: it has none yet."""
-    keys = node.store.ctl('get', '--prefix', '--keys-only', f'/calico/ipam/v2/host/{node.name}/ipv4/block/').split()
-    return ipaddress.ip_network(keys[0].rsplit('/', 1)[1].replace('-', '/')) if keys else None
-
-
 def a_pool_is_made_changed_and_deleted_with_weftctl_and_the_kernel_follows(lab):
-    store = _Store(lab)
+    store = Store(lab)
     a, b = nodes = [lab.node(name, blocks=[], workload=False) for name in 'ab']
-    lab.start(f'calico_backend bird; handover {{ quiet 1 s; }}\nsource etcd {{ endpoint "{store.url}"; register yes; }}\n',
-              nodes)
+    lab.start(store.config('calico_backend bird;'), nodes)
     done = _apply(a, POOL.format(vxlan='Always', ipip='Never'))
     assert done.stdout == "Successfully applied 1 'IPPool' resource(s)\n", done
-    for node in nodes:
-        node.store = store
-        eventually(lambda: _block(node), f'{node} has a block', 30)
-        node.blocks = [_block(node)]
-        node.add_workload('w0', node.blocks[0][2])
-    lab.everybody_reaches_everybody(family=4, within=30)
+    store.populate(lab, nodes)
 
     wrong = _apply(a, POOL.format(vxlan='Always', ipip='Always'))
     assert wrong.returncode == 1 and 'ipipMode and vxlanMode cannot both be enabled' in wrong.stderr, wrong

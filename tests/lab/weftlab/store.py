@@ -59,12 +59,15 @@ class Store:
         block that it has got."""
         nodes = [lab.node(name, blocks=[], workload=False) for name in names]
         lab.start(self.config(settings, urls), nodes)
+        self.populate(lab, nodes)
+        return nodes
+
+    def populate(self, lab, nodes):
         for node in nodes:
             eventually(lambda: self.block(node.name), f'{node} has a block', 30)
             node.blocks = [self.block(node.name)]
             node.add_workload('w0', node.blocks[0][2])
         lab.everybody_reaches_everybody(family=4, within=30)
-        return nodes
 
     def url(self, name=None):
         return f'{self.scheme}://{self.node.address()}:{2379 + 100 * self.names.index(name or self.names[0])}'
