@@ -296,9 +296,10 @@ bool sessions_differ(const Cluster& before, const Cluster& now) {
     };
     const auto own = [](const Node& node) { return std::tie(node.as, node.cluster_id, node.bgp_port); };
     if (common(before.bgp) != common(now.bgp)) return true;
+    auto old = before.nodes.begin();  // both are sorted by name
     return std::ranges::any_of(now.nodes, [&](const Node& node) {
-        const Node* const old = before.find_node(node.name);
-        return old != nullptr && own(*old) != own(node);
+        while (old != before.nodes.end() && old->name < node.name) ++old;
+        return old != before.nodes.end() && old->name == node.name && own(*old) != own(node);
     });
 }
 
@@ -337,11 +338,12 @@ Stage stage(StageInput input) {
 
 std::vector<Prefix> turned_pools(const Cluster& before, const Cluster& now) {
     std::vector<Prefix> turned;
-    const bool sessions = sessions_differ(before, now);
+    const auto by_bgp = [](const Pool& pool) { return pool.vxlan == Encapsulate::never; };
+    const bool sessions = std::ranges::any_of(now.pools, by_bgp) && sessions_differ(before, now);
     for (const Pool& pool : now.pools) {
         const bool differs = std::ranges::any_of(before.pools, [&](const Pool& old) {
             const bool same_place = old.cidr.contains(pool.cidr) || pool.cidr.contains(old.cidr);
-            const bool relearnt = sessions && pool.vxlan == Encapsulate::never;
+            const bool relearnt = sessions && by_bgp(pool);
             return same_place && (relearnt || old.ipip != pool.ipip || old.vxlan != pool.vxlan);
         });
         if (differs) turned.push_back(pool.cidr);
