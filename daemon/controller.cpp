@@ -9,7 +9,6 @@
 #include "daemon/logging.hpp"
 #include "daemon/show.hpp"
 #include "daemon/supervisor.hpp"
-#include "tunnel/handover.hpp"
 
 namespace weft {
 namespace {
@@ -199,8 +198,7 @@ void Controller::source_followed() {
     const Cluster earlier = take_cluster();
     // Nodes and blocks come and go all the time; what was answered before, and what drains, stays true then.
     if (earlier.pools != state_.cluster.pools || earlier.vxlan != state_.cluster.vxlan ||
-        earlier.ipip != state_.cluster.ipip || state_.backend() != before ||
-        !turned_pools(earlier, state_.cluster).empty()) {
+        earlier.ipip != state_.cluster.ipip || state_.backend() != before) {
         handover_.configured(earlier, state_.cluster);
         contention_.clear();
     }

@@ -87,7 +87,8 @@ TEST(Show, never_tells_a_password) {
 
 TEST(ShowNodes, tells_how_each_is_reached) {
     const std::string text = text_of(show_nodes(four_nodes(Backend::vxlan), false));
-    EXPECT_THAT(text, HasSubstr("\na     192.0.2.11/24     2001:db8::11/64    10.65.0.0  4       this node         -\n"));
+    EXPECT_THAT(text,
+                HasSubstr("\na     192.0.2.11/24     2001:db8::11/64    10.65.0.0  4       this node         -\n"));
     EXPECT_THAT(text, HasSubstr("direct, unserved  -\n"));
     EXPECT_THAT(text, HasSubstr("vxlan, unserved   -\n"));
     EXPECT_THAT(text, HasSubstr("withheld          -\n"));
