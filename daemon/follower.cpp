@@ -16,8 +16,9 @@
 namespace weft {
 namespace {
 
-/// Changes come in bursts, and the disk need not see each.
-constexpr std::chrono::seconds kKeepAfter{1};
+/// The first change of a burst is kept at once: a start on what was known before it would go back, while the other
+/// nodes go on. The disk need not see each of the others.
+constexpr std::chrono::seconds kKeepEvery{1};
 
 bool is_static(const Config& config) {
     return std::holds_alternative<StaticSource>(config.source.value);
@@ -208,7 +209,7 @@ void Follower::take(SourceUpdate update) {
 
 void Follower::remember_soon() {
     if (std::exchange(to_keep_, true)) return;
-    keep_.expires_after(kKeepAfter);
+    keep_.expires_at(kept_at_ + kKeepEvery);
     keep_.async_wait([this](const boost::system::error_code& stopped) {
         if (!stopped) remember();
     });
@@ -222,6 +223,7 @@ LastKnown Follower::now_known() const {
 
 void Follower::remember() {
     to_keep_ = false;
+    kept_at_ = std::chrono::steady_clock::now();
     if (!knows()) return;
     const std::string directory = config_.state_directory.value;
     boost::asio::post(disk_, [this, directory, known = now_known(), alive = std::weak_ptr(alive_), &io = io_] {

@@ -73,6 +73,7 @@ class Follower {
     boost::asio::steady_timer release_;
     boost::asio::steady_timer keep_;
     bool to_keep_ = false;
+    std::chrono::steady_clock::time_point kept_at_{};  ///< last
     std::chrono::system_clock::time_point learned_{};
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
     boost::asio::thread_pool disk_{1};

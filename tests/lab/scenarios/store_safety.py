@@ -275,6 +275,7 @@ def _one_address(lab, store, a, b):
     b.write(store.config('calico_backend vxlan;').replace('register yes;', 'register yes; address interface "twin";'))
     b.reload()
     _told([b], f"{a.address()} is node a's address in the store, so this node does not register it")
+    eventually(lambda: store.get('/calico/weft/v1/contender/'), 'b says so in the store', 20)
     store.pool(vxlanMode='Always', natOutgoing=True)
     _told([a], f"node b has this node's address {a.address()} too")
     assert store.spec('a')['bgp']['ipv4Address'].startswith(f'{a.address()}/')
