@@ -75,8 +75,20 @@ bool says(const std::string& path, const std::string& words) {
 
 }  // namespace
 
-EtcdServer::EtcdServer(Options options) : options_(std::move(options)), port_(free_port()), peer_port_(free_port()) {
-    start();
+EtcdServer::EtcdServer(Options options) : options_(std::move(options)) {
+    // A port that was free may be another test's by the time etcd wants it.
+    for (int again = 3;; --again) {
+        port_ = free_port();
+        peer_port_ = free_port();
+        try {
+            start();
+            return;
+        } catch (const std::runtime_error&) {
+            if (again == 0 || !says(directory_ / "log", "address already in use")) throw;
+            stop();
+            forget();
+        }
+    }
 }
 
 EtcdServer::~EtcdServer() {
@@ -137,7 +149,9 @@ void EtcdServer::start() {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
     while (!says(log, "client requests on")) {
         int status = 0;
-        if (waitpid(process_, &status, WNOHANG) != 0 || std::chrono::steady_clock::now() > end) {
+        const bool ended = waitpid(process_, &status, WNOHANG) != 0;
+        if (ended) process_ = 0;
+        if (ended || std::chrono::steady_clock::now() > end) {
             std::ifstream in(log);
             throw std::runtime_error("etcd does not start: " + std::string{std::istreambuf_iterator<char>(in), {}});
         }

@@ -68,8 +68,8 @@ class EtcdServer {
   private:
     TemporaryDirectory directory_;
     Options options_;
-    std::uint16_t port_;
-    std::uint16_t peer_port_;
+    std::uint16_t port_ = 0;
+    std::uint16_t peer_port_ = 0;
     pid_t process_ = 0;
 };
 
