@@ -235,9 +235,11 @@ class Renderer {
     void session(const Peer& peer) {
         const Family family = peer.address.family;
         const int n = number_of(family);
-        line("# {}", peer.node.empty()  ? std::string("a stated neighbour")
-                     : !peer.reflection ? fmt::format("the mesh: node {}", plain(peer.node, kLongestName))
-                                        : fmt::format("route reflection: node {}", plain(peer.node, kLongestName)));
+        if (peer.node.empty()) {
+            line("# a stated neighbour");
+        } else {
+            line("# {}: node {}", peer.reflection ? "route reflection" : "the mesh", plain(peer.node, kLongestName));
+        }
         if (!is_password(peer.password)) {
             line("# {} is left out: its password must be at most {} printable characters without quotes.\n",
                  peer.protocol, kLongestPassword);

@@ -26,8 +26,9 @@ std::map<std::string, std::string, std::less<>> sessions_in(std::string_view tex
             const std::string_view line = text.substr(at, end - at);
             at = end;
             if (opens_channel(line) || line == "}" || end == text.size()) break;
-            if (line.starts_with(kNeighbor))
+            if (line.starts_with(kNeighbor)) {
                 address = line.substr(kNeighbor.size(), line.find(' ', kNeighbor.size()) - kNeighbor.size());
+            }
             if (!line.starts_with(kDescription)) options.append(line) += '\n';
         }
         sessions.emplace(std::move(address), std::move(options));

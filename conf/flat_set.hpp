@@ -29,8 +29,6 @@ class FlatSet {
         insert_into(gone_, value);
         return true;
     }
-    bool contains(const T& value) const { return has(fresh_, value) || (has(settled_, value) && !has(gone_, value)); }
-    std::size_t size() const { return settled_.size() + fresh_.size() - gone_.size(); }
 
     /// Calls `each` for the values from `first` on, in order, until it returns false. It must not change the set.
     template <class Each>

@@ -49,10 +49,10 @@ Follower::~Follower() = default;
 
 void Follower::recall(LastKnown known) {
     learned_ = known.since;
-    if (known.is_static()) return;
+    if (known.cluster == nullptr) return;
     state_.source.last_known = known.since;
     settings_ = std::move(known.settings);
-    current_ = std::make_shared<const Cluster>(std::move(known.cluster));
+    current_ = std::move(known.cluster);
 }
 
 void Follower::follow(const Config& config, const Cluster* running) {
@@ -215,29 +215,26 @@ void Follower::remember_soon() {
     });
 }
 
-LastKnown Follower::now_known() const {
-    LastKnown known{.config = config_, .cluster = {}, .settings = settings_, .since = learned_};
-    if (current_ != nullptr) known.cluster = *current_;
-    return known;
-}
-
 void Follower::remember() {
     to_keep_ = false;
     kept_at_ = std::chrono::steady_clock::now();
     if (!knows()) return;
     const std::string directory = config_.state_directory.value;
-    boost::asio::post(disk_, [this, directory, known = now_known(), alive = std::weak_ptr(alive_), &io = io_] {
-        const auto written = write_last_known(directory, text_of(known));
-        give_back_memory();
-        std::string trouble =
-            written ? "" : fmt::format("the last known cluster is not kept: {}", written.error().message);
-        boost::asio::post(io, [this, alive, trouble = std::move(trouble)] {
-            if (alive.expired() || state_.source.disk == trouble) return;
-            if (!trouble.empty()) spdlog::error("{}", trouble);
-            state_.source.disk = trouble;
-            noted_();
+    boost::asio::post(
+        disk_, [this, directory,
+                known = LastKnown{.config = config_, .cluster = current_, .settings = settings_, .since = learned_},
+                alive = std::weak_ptr(alive_), &io = io_] {
+            const auto written = write_last_known(directory, text_of(known));
+            give_back_memory();
+            std::string trouble =
+                written ? "" : fmt::format("the last known cluster is not kept: {}", written.error().message);
+            boost::asio::post(io, [this, alive, trouble = std::move(trouble)] {
+                if (alive.expired() || state_.source.disk == trouble) return;
+                if (!trouble.empty()) spdlog::error("{}", trouble);
+                state_.source.disk = trouble;
+                noted_();
+            });
         });
-    });
 }
 
 void Follower::stop() {

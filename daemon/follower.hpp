@@ -58,7 +58,6 @@ class Follower {
     void take(SourceUpdate update);
     void remember_soon();
     void remember();
-    LastKnown now_known() const;
 
     boost::asio::io_context& io_;
     State& state_;

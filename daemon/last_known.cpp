@@ -38,20 +38,20 @@ std::string sha256(std::string_view text) {
     return hex;
 }
 
-/// What a source said, as a configuration that states just that.
+/// What a source said (there is a cluster), as a configuration that states just that.
 Config said_config(const LastKnown& known) {
     Config config = default_config();
     apply_settings(config, known.settings);
     Config effective = known.config;
     apply_settings(effective, known.settings);
-    for (const Pool& pool : known.cluster.pools) config.pools.push_back({.value = pool, .place = {}});
-    for (const Node& node : known.cluster.nodes) {
+    for (const Pool& pool : known.cluster->pools) config.pools.push_back({.value = pool, .place = {}});
+    for (const Node& node : known.cluster->nodes) {
         config.nodes.push_back({.value = {.node = node, .blocks = {}}, .place = {}});
     }
-    for (const Block& block : known.cluster.blocks) {
+    for (const Block& block : known.cluster->blocks) {
         config.nodes.at(block.node).value.blocks.push_back({.value = block.cidr, .place = {}});
     }
-    for (const BgpNeighbor& neighbor : known.cluster.bgp.neighbors) {
+    for (const BgpNeighbor& neighbor : known.cluster->bgp.neighbors) {
         BgpNeighbor stated = neighbor;
         if (stated.as == 0) stated.as = effective.local_as.value;
         if (stated.port == 0) stated.port = effective.bgp_port.value;
@@ -105,7 +105,7 @@ std::string text_of(const LastKnown& known) {
     Config own = known.config;
     apply_settings(own, {});  // what the source said stands in its own part
     std::string body = print(own);
-    if (!known.is_static()) body += std::string(kSaid) + print(said_config(known));
+    if (known.cluster != nullptr) body += std::string(kSaid) + print(said_config(known));
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(known.since.time_since_epoch()).count();
     return fmt::format("{}{}{} {:%Y-%m-%dT%H:%M:%SZ}\n{}{}\n{}", kHead, kSince, seconds,
                        fmt::gmtime(system_clock::to_time_t(known.since)), kChecksum, sha256(body), body);
@@ -126,13 +126,10 @@ Result<LastKnown> parse_last_known(const std::string& text) {
     auto own = parse_part(rest.substr(0, at));
     if (!own) return own.error();
     known.config = *std::move(own);
-    if (at == std::string_view::npos) {
-        if (known.is_static()) known.cluster = stated_cluster(known.config);
-        return known;
-    }
+    if (at == std::string_view::npos) return known;
     const auto from_source = parse_part(rest.substr(at + kSaid.size()));
     if (!from_source) return from_source.error();
-    known.cluster = stated_cluster(*from_source);
+    known.cluster = std::make_shared<const Cluster>(stated_cluster(*from_source));
     known.settings = settings_said(*from_source);
     return known;
 }

@@ -16,13 +16,12 @@
 namespace weft {
 
 struct LastKnown {
-    Config config;            ///< as the file and the environment said it; of a static source all of the cluster
-    Cluster cluster;          ///< of another source: its pools, nodes, blocks and neighbours
-    SharedSettings settings;  ///< of another source: what it said beside them
+    Config config;  ///< as the file and the environment said it; of a static source all of the cluster
+    /// Of another source: its pools, nodes, blocks and neighbours. Null: of a static one, where the configuration is
+    /// all there is.
+    std::shared_ptr<const Cluster> cluster;
+    SharedSettings settings;                        ///< of another source: what it said beside them
     std::chrono::system_clock::time_point since{};  ///< when it was learned, to the second
-
-    /// Of a static source, or one whose cluster was never known: the configuration is all there is.
-    bool is_static() const { return std::holds_alternative<StaticSource>(config.source.value); }
 };
 
 /// The file's text, and back. The error says what is wrong with the text.

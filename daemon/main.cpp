@@ -20,6 +20,7 @@
 #include "daemon/doctor.hpp"
 #include "daemon/health.hpp"
 #include "daemon/last_known.hpp"
+#include "daemon/memory.hpp"
 #include "daemon/supervisor.hpp"
 #include "tunnel/netlink_kernel.hpp"
 
@@ -74,9 +75,9 @@ bool end_bird(const Config& config) {
 Cluster cluster_that_ran(Config config) {
     if (std::holds_alternative<StaticSource>(config.source.value)) return cluster_of(config);
     const auto known = read_last_known(config.state_directory.value);
-    if (!known || !*known || (*known)->is_static()) return cluster_of(config);
+    if (!known || !*known || (*known)->cluster == nullptr) return cluster_of(config);
     apply_settings(config, (*known)->settings);
-    return combine(config, (*known)->cluster);
+    return combine(config, *(*known)->cluster);
 }
 
 int purge(const CommandLine& line, Kernel& kernel) {
@@ -212,6 +213,7 @@ int run(const CommandLine& line) {
 
 int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);  // NOLINT: a client that hangs up is no reason to end
+    weft::share_one_heap();
     weft::CommandLine line;
     CLI::App app(
         "weftd makes the addresses of this node's workloads reachable from every node of the cluster: through VXLAN "

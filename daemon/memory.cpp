@@ -4,6 +4,12 @@
 
 namespace weft {
 
+void share_one_heap() {
+#ifdef __GLIBC__
+    mallopt(M_ARENA_MAX, 1);
+#endif
+}
+
 void give_back_memory() {
 #ifdef __GLIBC__
     malloc_trim(0);

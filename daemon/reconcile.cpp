@@ -100,8 +100,9 @@ void Controller::reconcile() {
     state_.kernel_synced = false;
     if (!state_.behind_since) state_.behind_since = begin;
     bool settled = false;
-    bool large = false;
+    bool left_behind = false;  // memory, of a dump or of many changes
     for (int pass = 0; pass < kPasses && !settled; ++pass) {
+        left_behind = left_behind || observed_stale_;
         if (observed_stale_ && !observe()) break;
         Plan wanted =
             plan({.cluster = state_.cluster, .host = state_.host, .node = state_.node, .backend = state_.backend()});
@@ -114,10 +115,10 @@ void Controller::reconcile() {
         std::ranges::move(contention_.problems(), std::back_inserter(wanted.problems));
         report_problems(std::move(wanted.problems));
         if (changes.empty()) report_failures({});
-        large = large || changes.size() > kRecordAtMost;
+        left_behind = left_behind || changes.size() > kRecordAtMost;
         settled = changes.empty() || apply(changes);
     }
-    if (large) give_back_memory();
+    if (left_behind) give_back_memory();
     state_.kernel_synced = settled && state_.kernel_failures.empty();
     drift_ = false;
     schedule_contested();

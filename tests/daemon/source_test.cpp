@@ -290,8 +290,9 @@ TEST(TheLastKnownCluster, comes_back_from_its_text_as_it_was) {
                     .since = std::chrono::system_clock::time_point(1'700'000'000s)};
     known.settings.backend = {.value = Backend::vxlan, .place = "x"};
     known.settings.vni = {.value = 4097, .place = "x"};
-    known.cluster.pools.push_back({.cidr = *parse_prefix("10.65.0.0/16"), .vxlan = Encapsulate::always});
-    known.cluster.pools.push_back(
+    Cluster cluster;
+    cluster.pools.push_back({.cidr = *parse_prefix("10.65.0.0/16"), .vxlan = Encapsulate::always});
+    cluster.pools.push_back(
         {.cidr = *parse_prefix("fd00:65::/48"), .vxlan = Encapsulate::cross_subnet, .block_size = 122});
     Node first;
     first.name = "a";
@@ -303,22 +304,24 @@ TEST(TheLastKnownCluster, comes_back_from_its_text_as_it_was) {
     node.mac6 = parse_mac("66:01:02:03:04:06");
     node.bgp_port = 1179;
     node.as = 65000;
-    known.cluster.nodes = {first, node};
-    known.cluster.blocks.push_back({.cidr = *parse_prefix("10.65.1.0/26"), .node = 1});
-    known.cluster.blocks.push_back({.cidr = *parse_prefix("10.65.1.9/32"), .node = 0});
+    cluster.nodes = {first, node};
+    cluster.blocks.push_back({.cidr = *parse_prefix("10.65.1.0/26"), .node = 1});
+    cluster.blocks.push_back({.cidr = *parse_prefix("10.65.1.9/32"), .node = 0});
     BgpNeighbor neighbor;
     neighbor.address = *parse_address("192.0.2.1");
     neighbor.as = 65001;
     neighbor.nodes = {"a"};
-    known.cluster.bgp.neighbors.push_back(neighbor);
+    cluster.bgp.neighbors.push_back(neighbor);
+    known.cluster = std::make_shared<const Cluster>(cluster);
 
     const std::string text = text_of(known);
     const auto back = parse_last_known(text);
     ASSERT_TRUE(back) << back.error().message;
-    EXPECT_EQ(back->cluster.pools, known.cluster.pools);
-    EXPECT_EQ(back->cluster.nodes, known.cluster.nodes);
-    EXPECT_EQ(back->cluster.blocks, known.cluster.blocks);
-    EXPECT_EQ(back->cluster.bgp.neighbors, known.cluster.bgp.neighbors);
+    ASSERT_TRUE(back->cluster);
+    EXPECT_EQ(back->cluster->pools, cluster.pools);
+    EXPECT_EQ(back->cluster->nodes, cluster.nodes);
+    EXPECT_EQ(back->cluster->blocks, cluster.blocks);
+    EXPECT_EQ(back->cluster->bgp.neighbors, cluster.bgp.neighbors);
     EXPECT_EQ(back->settings.backend->value, Backend::vxlan);
     EXPECT_EQ(back->settings.vni->value, 4097U);
     EXPECT_FALSE(back->settings.vxlan_port);
@@ -331,7 +334,7 @@ TEST(TheLastKnownCluster, comes_back_from_its_text_as_it_was) {
         damaged[i] = static_cast<char>(damaged[i] ^ 1);
         const auto read = parse_last_known(damaged);
         if (read) {  // the date's words are not looked at
-            EXPECT_EQ(read->cluster, back->cluster);
+            EXPECT_EQ(*read->cluster, *back->cluster);
         }
     }
 }

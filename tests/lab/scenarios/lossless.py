@@ -5,7 +5,7 @@ block, or in a family, before the sender has read of it; what is sent to a MAC t
 below); and whatever the machine itself loses, which the control stream within node a shows.
 
 The rate is what each stream sent in fact. User Mode Linux has one processor: three nodes' seven streams reach 1,000 a
-second each on a quiet machine, five nodes' twenty-one 800 to 1,000.
+second each on a quiet machine, five nodes' twenty-one 460 to 1,000 beside other work.
 
 The fixed subset runs with every test. By hand: the whole table, at any pace and rate:
 

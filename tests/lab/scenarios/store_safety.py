@@ -7,6 +7,7 @@ from weftlab.store import RESOURCES, Proxy, Store
 
 FULL = 'full'  # `tests/lab/run --argument full=1 store_safety`: a client's certificate that has expired, too
 
+
 def _reasons(node):
     """What `weftctl show status` tells too; a program costs time here."""
     reasons = json.loads(node.get('/readiness')[1])['reasons']
