@@ -33,16 +33,24 @@ constexpr std::size_t kNamedChanges = 20;
 /// Above so many changes a dump is cheaper than entering each of them.
 constexpr std::size_t kRecordAtMost = 2'000;
 
-/// Leaves out removals, but for those of devices whose successors are made.
+/// Leaves what is missing. What has been written there is as young as what is known, or younger: weftd may have ended
+/// between the kernel and the disk, and where a route leads now, the other nodes expect it to. Only where a device
+/// gives way to another, what is on it has to move.
 void keep_what_is_there(std::vector<Change>& changes) {
     const auto is_device = [](const Change& change) {
         return std::holds_alternative<VxlanDevice>(change.object) || std::holds_alternative<IpipDevice>(change.object);
     };
-    const bool made = std::any_of(changes.begin(), changes.end(), [&](const Change& change) {
-        return change.verb != Verb::remove && is_device(change);
+    const auto any_device = [&](bool removed) {
+        return std::ranges::any_of(changes, [&](const Change& change) {
+            return is_device(change) && (change.verb == Verb::remove) == removed;
+        });
+    };
+    const bool give_way = any_device(true) && any_device(false);
+    std::erase_if(changes, [&](const Change& change) {
+        if (is_device(change)) return change.verb == Verb::remove && !give_way;
+        if (std::holds_alternative<Sysctl>(change.object)) return false;
+        return change.verb == Verb::remove || (change.verb == Verb::replace && !give_way);
     });
-    std::erase_if(changes,
-                  [&](const Change& change) { return change.verb == Verb::remove && !(made && is_device(change)); });
 }
 
 }  // namespace
@@ -109,7 +117,7 @@ void Controller::reconcile() {
         state_.desired = handover_.stage(state_, std::move(wanted.desired));
         std::ranges::move(handover_.problems(state_), std::back_inserter(wanted.problems));
         std::vector<Change> changes = difference(state_.desired, state_.observed);
-        // On the last known cluster nothing is taken away: the kernel may know better than the disk.
+        // On the last known cluster the kernel may know better than the disk.
         if (!state_.source_synced) keep_what_is_there(changes);
         contention_.hold_back(changes, drift_, begin);
         std::ranges::move(contention_.problems(), std::back_inserter(wanted.problems));

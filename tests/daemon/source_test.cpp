@@ -206,6 +206,38 @@ TEST_F(SourceTest, takes_nothing_away_while_it_runs_on_the_last_known_cluster) {
     EXPECT_TRUE(has_route("10.65.4.0/26"));
 }
 
+TEST_F(SourceTest, leaves_routes_where_they_lead_while_it_runs_on_the_last_known_cluster) {
+    const auto block_of = [&](char owner) {
+        manifest("block.yaml", fmt::format("apiVersion: projectcalico.org/v3\nkind: BlockAffinity\n"
+                                           "metadata: {{name: moves}}\n"
+                                           "spec: {{node: {}, cidr: 10.65.8.0/26, state: confirmed}}\n",
+                                           owner));
+    };
+    const auto gateway = [&] {
+        for (const ObservedRoute& at : kernel_.observed.routes) {
+            if (to_string(at.route.destination) == "10.65.8.0/26") return to_string(*at.route.via.gateway);
+        }
+        return std::string("none");
+    };
+    block_of('b');
+    ASSERT_TRUE(start());
+    controller_->stop();
+    const std::string before = stored();
+    ASSERT_TRUE(start());
+    ASSERT_EQ(gateway(), "10.65.1.0");
+    block_of('c');
+    ASSERT_TRUE(eventually([&] { return gateway() == "10.65.2.0"; }));
+    controller_->stop();
+    write("state/cluster.conf", before);  // as if the last change had not reached the disk
+    fs::rename(directory_ + "/cluster", directory_ + "/away");
+    ASSERT_TRUE(start());
+    ASSERT_FALSE(state().source_synced);
+    EXPECT_EQ(gateway(), "10.65.2.0");
+    fs::rename(directory_ + "/away", directory_ + "/cluster");
+    EXPECT_TRUE(eventually([&] { return state().source_synced; }));
+    EXPECT_EQ(gateway(), "10.65.2.0");
+}
+
 TEST_F(SourceTest, waits_for_a_source_that_never_was_read) {
     fs::rename(directory_ + "/cluster", directory_ + "/away");
     ASSERT_TRUE(start());
