@@ -219,8 +219,11 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
             return later(std::chrono::ceil<std::chrono::milliseconds>(not_before - Clock::now()),
                          [this] { attempt(); });
         }
-        const bool recovery = surroundings.kernel_has_routes && surroundings.kernel_has_routes();
-        const bool again = ran && !std::exchange(leaving, false);
+        // One that was sent away has promised its peers to be back, even where it has no route in the kernel: without
+        // recovery they would drop its routes as soon as it is.
+        const bool sent_away = std::exchange(leaving, false);
+        const bool has_routes = surroundings.kernel_has_routes && surroundings.kernel_has_routes();
+        const bool recovery = sent_away || has_routes;
         if (const auto made = make_directory_of(settings.socket); !made) return fail(made.error().message);
         files.empty_log();
         std::vector<std::string> arguments{settings.program, "-f", "-c",       files.live(), "-s",
@@ -228,8 +231,9 @@ struct Bird::Implementation : std::enable_shared_from_this<Bird::Implementation>
         if (recovery) arguments.emplace_back("-R");
         const auto started = start_detached(arguments, files.log());
         if (!started) return fail(fmt::format("BIRD cannot be started: {}", started.error().message));
-        spdlog::info("BIRD started, process {}{}", *started, recovery ? ", which takes over the routes it finds" : "");
-        if (again) ++status.restarts;
+        spdlog::info("BIRD started, process {}{}", *started,
+                     recovery ? ", which takes over what the one before it left" : "");
+        if (ran && !sent_away) ++status.restarts;
         process = *started;
         process_answered = false;
         started_at = Clock::now();

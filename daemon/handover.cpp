@@ -6,8 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
+#include <iterator>
 
 namespace weft {
 namespace {
@@ -50,23 +49,12 @@ std::string name_of(const State& state, Device role) {
     return state.cluster.ipip.device;
 }
 
-}  // namespace
-
-std::optional<std::uint64_t> received_packets(const std::string& device) {
-    std::ifstream file("/proc/net/dev");
-    for (std::string line; std::getline(file, line);) {
-        const auto colon = line.find(':');
-        if (colon == std::string::npos) continue;
-        const auto name = line.find_first_not_of(' ');
-        if (line.compare(name, colon - name, device) != 0) continue;
-        std::istringstream fields(line.substr(colon + 1));
-        std::uint64_t bytes = 0;
-        std::uint64_t packets = 0;
-        fields >> bytes >> packets;
-        return packets;
-    }
-    return std::nullopt;
+/// Of what comes in through weft's devices.
+Drains::Received received(const State& state) {
+    return [&state](Device role) { return received_packets(name_of(state, role)).value_or(0); };
 }
+
+}  // namespace
 
 Handover::Handover(boost::asio::io_context& io, std::function<void(std::string)> again)
     : again_(std::move(again)),
@@ -81,8 +69,7 @@ void Handover::configured(const Cluster& before, const Cluster& now) {
     answered_.clear();
     asked_.clear();
     given_up_.clear();
-    drains_.clear();
-    drained_.clear();
+    drains_ = {};
     looks_at_bird_ = true;
     pause_ = kFirstLook;
     for (const Prefix& pool : turned_pools(before, now)) {
@@ -104,6 +91,8 @@ bool Handover::accepts(const Echo& echo, Clock::time_point now, std::chrono::sec
 Desired Handover::stage(State& state, Desired target) {
     const auto now = Clock::now();
     const auto patience = state.config.handover_prove.value;
+    const std::vector<Device> drained =
+        drains_.look(now, state.config.handover_quiet.value, state.config.handover_longest.value, received(state));
     const std::function<bool(const Echo&)> accepted = [&](const Echo& echo) { return accepts(echo, now, patience); };
     Stage stage = weft::stage({.cluster = state.cluster,
                                .node = state.node,
@@ -112,13 +101,17 @@ Desired Handover::stage(State& state, Desired target) {
                                .observed = state.observed,
                                .turning = turning_,
                                .accepts = accepted,
-                               .drained = drained_,
+                               .drained = drained,
                                .live_rename = state.host.renames_live(),
                                .bird_vouches = vouches(state.bgp)});
     const auto asking = prober_.want(source_of(state), stage.echoes);
     const std::string trouble = asking ? "" : asking.error().message;
     if (trouble != std::exchange(cannot_ask_, trouble) && !trouble.empty()) spdlog::error("{}", trouble);
-    watch_devices(state, stage, now);
+    drains_.watch(stage.idle, now, received(state));
+    used_by_bird_.clear();
+    std::ranges::copy_if(stage.draining, std::back_inserter(used_by_bird_), [&](Device role) {
+        return stage.held == 0 && std::ranges::find(stage.idle, role) == stage.idle.end();
+    });
     held_ = stage.held;
     waiting_ = stage.echoes.size();
     state.still_announced = std::move(stage.still_announced);
@@ -127,24 +120,8 @@ Desired Handover::stage(State& state, Desired target) {
     return std::move(stage.desired);
 }
 
-void Handover::watch_devices(const State& state, const Stage& stage, Clock::time_point now) {
-    std::erase_if(drains_, [&](const auto& at) { return std::ranges::find(stage.idle, at.first) == stage.idle.end(); });
-    for (const Device role : stage.idle) {
-        const std::uint64_t received = received_packets(name_of(state, role)).value_or(0);
-        const auto [at, fresh] = drains_.try_emplace(role, Drain{received, now, now});
-        Drain& drain = at->second;
-        if (received != drain.received) {
-            drain.received = received;
-            drain.since = now;
-        }
-        const bool quiet = now - drain.since >= state.config.handover_quiet.value;
-        const bool late = now - drain.begin >= state.config.handover_longest.value;
-        if (quiet || late) drained_.push_back(role);
-    }
-}
-
 void Handover::look_again(const Stage& stage) {
-    if (stage.done() && drained_.empty()) {
+    if (stage.done()) {
         if (!turning_.empty() && pause_ >= kLastLook) turning_.clear();
         if (turning_.empty()) return;
     }
@@ -164,9 +141,14 @@ std::vector<Problem> Handover::problems(const State& state) const {
                                                 held_, waiting_, cannot_ask_.empty() ? "" : "; ", cannot_ask_),
                             .unready = false});
     }
-    for (const auto& [role, drain] : drains_) {
+    for (const Device role : drains_.devices()) {
         problems.push_back({.object = fmt::format("device {}", name_of(state, role)),
                             .text = "not wanted any more; it goes when nothing has come in through it for a while",
+                            .unready = false});
+    }
+    for (const Device role : used_by_bird_) {
+        problems.push_back({.object = fmt::format("device {}", name_of(state, role)),
+                            .text = "not wanted any more; it stays as long as BIRD has routes through it",
                             .unready = false});
     }
     for (const VxlanDevice& want : state.desired.vxlan) {

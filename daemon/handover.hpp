@@ -7,11 +7,11 @@
 #include <chrono>
 #include <functional>
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "daemon/drains.hpp"
 #include "daemon/state.hpp"
 #include "tunnel/echo.hpp"
 
@@ -34,14 +34,7 @@ class Handover {
     std::vector<Problem> problems(const State& state) const;
 
   private:
-    struct Drain {
-        std::uint64_t received = 0;
-        Clock::time_point since{};  ///< nothing has come in
-        Clock::time_point begin{};  ///< nothing is sent
-    };
-
     bool accepts(const Echo& echo, Clock::time_point now, std::chrono::seconds patience);
-    void watch_devices(const State& state, const Stage& stage, Clock::time_point now);
     void look_again(const Stage& stage);
 
     std::function<void(std::string)> again_;
@@ -51,16 +44,13 @@ class Handover {
     std::map<Echo, Clock::time_point> asked_;  ///< since when
     std::set<Echo> given_up_;
     std::vector<Prefix> turning_;
-    std::map<Device, Drain> drains_;
-    std::vector<Device> drained_;
+    Drains drains_;
+    std::vector<Device> used_by_bird_;  ///< not wanted any more, and BIRD's routes still lead through them
     std::string cannot_ask_;
     std::size_t held_ = 0;
     std::size_t waiting_ = 0;
     std::chrono::milliseconds pause_{0};
     bool looks_at_bird_ = true;  ///< after a start there may be a handover that the one before began
 };
-
-/// Packets that came in through a device since it was made (/proc/net/dev); nullopt: there is no such device.
-std::optional<std::uint64_t> received_packets(const std::string& device);
 
 }  // namespace weft

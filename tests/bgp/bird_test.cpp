@@ -230,6 +230,35 @@ TEST_F(BirdTest, recovery_is_asked_for_only_where_there_are_routes_to_recover) {
     EXPECT_TRUE(eventually([&] { return arguments().ends_with("-R\n"); }));
 }
 
+/// With one session, to a peer that is not there.
+BirdConfig peered_config_of(const std::string& generation, const std::string& option) {
+    BirdConfig config = config_of(generation,
+                                  "\nprotocol bgp Mesh {\n"
+                                  "    local 127.0.0.1 port 31790 as 64512;\n"
+                                  "    neighbor 127.0.0.2 port 31790 as 64512;\n"
+                                  "    multihop;\n    passive on;\n" +
+                                      option + "    ipv4 {\n        import none;\n        export none;\n    };\n}\n");
+    config.node_of_peer.emplace("127.0.0.2", "b");
+    return config;
+}
+
+TEST_F(RealBirdTest, whose_sessions_are_replaced_comes_back_with_recovery_even_without_routes) {
+    const auto arguments = [&] {
+        std::ifstream in("/proc/" + std::to_string(process()) + "/cmdline");
+        const std::string all{std::istreambuf_iterator<char>(in), {}};
+        return all.substr(0, all.size() - std::min<std::size_t>(all.size(), 1));
+    };
+    bird_->want(settings(), peered_config_of("one", ""));
+    ASSERT_TRUE(accepted()) << status().reason << status().config_error;
+    EXPECT_FALSE(arguments().ends_with("-R"));
+    const pid_t first = process();
+    bird_->want(settings(), peered_config_of("two", "    rr client;\n"));
+    ASSERT_TRUE(accepted()) << status().reason << status().config_error;
+    EXPECT_NE(process(), first);
+    EXPECT_TRUE(arguments().ends_with("-R"));
+    EXPECT_EQ(status().restarts, 0U);
+}
+
 TEST_F(BirdTest, that_ends_at_once_is_told_with_its_last_words) {
     bird_->want(settings(program("[ \"$1\" = -f ] && { echo 'bird: no memory'; exit 1; }")), config_of("one"));
     ASSERT_TRUE(eventually([&] { return status().bird == BirdState::failed; }));
