@@ -167,7 +167,7 @@ Result<Done> Controller::adopt(Running next) {
     state_.node = state_.config.hostname.value;
     follower_.follow(state_.config, state_.cluster_known ? &state_.cluster : nullptr);
     const Cluster before = take_cluster();
-    handover_.configured(before, state_.cluster);
+    handover_.begin(before, state_.cluster, state_.node);
     ++state_.counters.source_events;
     state_.last_reload = std::chrono::system_clock::now();
     state_.last_reload_result = "ok";
@@ -196,11 +196,13 @@ void Controller::source_followed() {
     const Backend before = state_.backend();
     const Scope watched = scope();
     const Cluster earlier = take_cluster();
-    // Nodes and blocks come and go all the time; what was answered before, and what drains, stays true then.
+    // Nodes and blocks come and go all the time.
     if (earlier.pools != state_.cluster.pools || earlier.vxlan != state_.cluster.vxlan ||
         earlier.ipip != state_.cluster.ipip || state_.backend() != before) {
-        handover_.configured(earlier, state_.cluster);
+        handover_.begin(earlier, state_.cluster, state_.node);
         contention_.clear();
+    } else {
+        handover_.follow(earlier, state_.cluster, state_.node);
     }
     if (state_.backend() != before) {
         spdlog::info("calico_backend {} ({})", to_string(state_.backend()), to_string(state_.config.backend.origin));

@@ -65,16 +65,22 @@ Handover::Handover(boost::asio::io_context& io, std::function<void(std::string)>
               }),
       timer_(io) {}
 
-void Handover::configured(const Cluster& before, const Cluster& now) {
+void Handover::follow(const Cluster& before, const Cluster& now, std::string_view node) {
+    for (const Prefix& prefix : turned(before, now, node)) {
+        looks_at_bird_ = true;
+        pause_ = kFirstLook;
+        if (std::ranges::find(turning_, prefix) == turning_.end()) turning_.push_back(prefix);
+    }
+}
+
+void Handover::begin(const Cluster& before, const Cluster& now, std::string_view node) {
     answered_.clear();
     asked_.clear();
     given_up_.clear();
     drains_ = {};
     looks_at_bird_ = true;
     pause_ = kFirstLook;
-    for (const Prefix& pool : turned_pools(before, now)) {
-        if (std::ranges::find(turning_, pool) == turning_.end()) turning_.push_back(pool);
-    }
+    follow(before, now, node);
 }
 
 bool Handover::accepts(const Echo& echo, Clock::time_point now, std::chrono::seconds patience) {

@@ -289,18 +289,32 @@ class Staging {
     Stage result_;
 };
 
-/// Whether BGP sessions between nodes that both have are about to be replaced, here or elsewhere.
-bool sessions_differ(const Cluster& before, const Cluster& now) {
-    const auto common = [](const BgpSettings& bgp) {
-        return std::tie(bgp.local_as, bgp.port, bgp.password, bgp.graceful_restart_seconds);
+/// So many nodes' blocks are named one by one. Where more change at once, or half of all, BIRD may be started anew
+/// (bgp/replaced_sessions.hpp).
+constexpr std::size_t kFewNodes = 16;
+
+/// The nodes that both clusters have and whose sessions are about to be replaced; nullopt: all of this node's sessions
+/// are, or those of a reflector, through which anything may have been learnt.
+std::optional<std::vector<std::size_t>> nodes_with_other_sessions(const Cluster& before, const Cluster& now,
+                                                                  std::string_view self) {
+    const auto common = [](const BgpSettings& bgp) { return std::tie(bgp.password, bgp.graceful_restart_seconds); };
+    if (common(before.bgp) != common(now.bgp)) return std::nullopt;
+    const auto own = [](const Node& node, const BgpSettings& bgp) {
+        return std::tuple(node.as.value_or(bgp.local_as), node.cluster_id, node.bgp_port.value_or(bgp.port));
     };
-    const auto own = [](const Node& node) { return std::tie(node.as, node.cluster_id, node.bgp_port); };
-    if (common(before.bgp) != common(now.bgp)) return true;
+    std::vector<std::size_t> others;
     auto old = before.nodes.begin();  // both are sorted by name
-    return std::ranges::any_of(now.nodes, [&](const Node& node) {
+    for (std::size_t at = 0; at < now.nodes.size(); ++at) {
+        const Node& node = now.nodes[at];
         while (old != before.nodes.end() && old->name < node.name) ++old;
-        return old != before.nodes.end() && old->name == node.name && own(*old) != own(node);
-    });
+        if (old == before.nodes.end()) break;
+        if (old->name != node.name || own(*old, before.bgp) == own(node, now.bgp)) continue;
+        const bool many = others.size() == kFewNodes || 2 * (others.size() + 1) + 1 >= now.nodes.size();
+        const bool everything = many || node.name == self || node.cluster_id || old->cluster_id;
+        if (everything) return std::nullopt;
+        others.push_back(at);
+    }
+    return others;
 }
 
 }  // namespace
@@ -336,17 +350,24 @@ Stage stage(StageInput input) {
     return Staging(std::move(input)).run();
 }
 
-std::vector<Prefix> turned_pools(const Cluster& before, const Cluster& now) {
-    std::vector<Prefix> turned;
+std::vector<Prefix> turned(const Cluster& before, const Cluster& now, std::string_view node) {
     const auto by_bgp = [](const Pool& pool) { return pool.vxlan == Encapsulate::never; };
-    const bool sessions = std::ranges::any_of(now.pools, by_bgp) && sessions_differ(before, now);
+    const bool bgp = std::ranges::any_of(now.pools, by_bgp);
+    const auto nodes = bgp ? nodes_with_other_sessions(before, now, node) : std::vector<std::size_t>{};
+    std::vector<Prefix> turned;
     for (const Pool& pool : now.pools) {
         const bool differs = std::ranges::any_of(before.pools, [&](const Pool& old) {
             const bool same_place = old.cidr.contains(pool.cidr) || pool.cidr.contains(old.cidr);
-            const bool relearnt = sessions && by_bgp(pool);
+            const bool relearnt = !nodes && by_bgp(pool);
             return same_place && (relearnt || old.ipip != pool.ipip || old.vxlan != pool.vxlan);
         });
         if (differs) turned.push_back(pool.cidr);
+    }
+    if (!nodes || nodes->empty()) return turned;
+    for (const Block& block : now.blocks) {
+        if (std::ranges::find(*nodes, block.node) == nodes->end()) continue;
+        const Pool* const pool = now.pool_of(block.cidr);
+        if (pool != nullptr && by_bgp(*pool) && before.pool_of(block.cidr) != nullptr) turned.push_back(block.cidr);
     }
     return turned;
 }

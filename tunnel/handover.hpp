@@ -62,7 +62,7 @@ struct StageInput {
     Backend backend = Backend::bird;
     Desired target;
     const Observed& observed;
-    /// Pools whose encapsulation has changed since weftd runs: BIRD is about to change its routes in them.
+    /// What has turned since weftd runs (see `turned`): BIRD is about to change its routes there.
     const std::vector<Prefix>& turning;
     /// The node has answered, or has been waited for long enough.
     const std::function<bool(const Echo&)>& accepts;
@@ -91,8 +91,8 @@ Stage stage(StageInput input);
 /// A device with an interim name keeps it until it can get its own without being set down.
 void keep_interim_names(Desired& desired, const Observed& observed, bool live_rename);
 
-/// The pools of `now` whose packets travelled another way in `before`, and those whose routes BIRD is about to learn
-/// anew, through other sessions; new ones are none of them.
-std::vector<Prefix> turned_pools(const Cluster& before, const Cluster& now);
+/// What is about to turn for node `node`: the pools of `now` whose packets travelled another way in `before` (new ones
+/// are none of them), and what BIRD is going to learn anew through other sessions, some nodes' blocks or all its pools.
+std::vector<Prefix> turned(const Cluster& before, const Cluster& now, std::string_view node);
 
 }  // namespace weft

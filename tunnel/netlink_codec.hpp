@@ -27,13 +27,22 @@ struct Roles {
     bool is_ours(std::uint32_t index) const { return index != 0 && (is_vxlan(index) || index == ipip); }
 };
 
+struct RawHop {
+    std::uint32_t oif = 0;
+    std::optional<Address> gateway;
+    bool onlink = false;
+};
+
 /// A route as the kernel writes it.
 struct RawRoute {
     Prefix destination;
     std::uint32_t table = 0, metric = 0, oif = 0, nexthop_id = 0, mtu = 0;
     std::uint8_t protocol = 0, type = 0, tos = 0;
     std::optional<Address> gateway;
-    bool onlink = false, cloned = false, multipath = false;
+    bool onlink = false, cloned = false;
+    /// It has several nexthops; `oif`, `gateway` and `onlink` tell nothing, these are the first one's.
+    bool multipath = false;
+    RawHop first;
 };
 
 struct RawNexthop {

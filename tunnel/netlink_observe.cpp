@@ -169,8 +169,9 @@ class Observation {
             if (!outcome.ok() && outcome.error != EAFNOSUPPORT && outcome.error != EOPNOTSUPP) return outcome;
             for (const RawRoute& one : raw) {
                 if (one.type != kUnicast || one.tos != 0) continue;
-                Via via{Device::other, {}, false};
-                if (!one.multipath) via = route_via(one);
+                // Of several ways (`merge paths`), each of which leads there, the first stands for all.
+                const Via via =
+                    one.multipath ? via_of(one.first.oif, one.first.gateway, one.first.onlink, family) : route_via(one);
                 found_.bird.push_back({one.destination, one.metric, RouteType::unicast, via, kProtocolBird});
             }
         }

@@ -7,6 +7,9 @@
 #include <net/if.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "tunnel/netlink_codec.hpp"
 
 #ifndef IFF_LOWER_UP
@@ -63,6 +66,22 @@ void parse_metrics(Bytes metrics, RawRoute& route) {
     while (const auto attribute = next_attribute(metrics)) {
         if (attribute->type == RTAX_MTU) route.mtu = attribute->as<std::uint32_t>().value_or(0);
     }
+}
+
+/// Of several: struct rtnexthop, its attributes, and then the next one.
+RawHop parse_first_hop(Bytes hops) {
+    RawHop hop;
+    rtnexthop header{};
+    if (hops.size() < sizeof header) return hop;
+    std::memcpy(&header, hops.data(), sizeof header);
+    if (header.rtnh_len < sizeof header || header.rtnh_len > hops.size()) return hop;
+    hop.oif = static_cast<std::uint32_t>(std::max(header.rtnh_ifindex, 0));
+    hop.onlink = (header.rtnh_flags & RTNH_F_ONLINK) != 0;
+    Bytes attributes = hops.subspan(sizeof header, header.rtnh_len - sizeof header);
+    while (const auto attribute = next_attribute(attributes)) {
+        if (attribute->type == RTA_GATEWAY) hop.gateway = attribute->address();
+    }
+    return hop;
 }
 
 std::optional<Address> of_family(const std::optional<Address>& address, Family family) {
@@ -162,6 +181,7 @@ std::optional<RawRoute> parse_route(const Message& message) {
                 break;
             case RTA_MULTIPATH:
                 route.multipath = true;
+                route.first = parse_first_hop(attribute->value);
                 break;
             default:
                 break;

@@ -61,7 +61,7 @@ struct Observed {
     std::vector<Nexthop> nexthops;                   ///< ours, sorted by id
     std::vector<std::uint32_t> foreign_nexthop_ids;  ///< sorted; so that ours do not collide
     std::vector<ObservedRoute> routes;
-    std::vector<Route> bird;      ///< BIRD's, in the main table; only where Scope::bird asks for them
+    std::vector<Route> bird;      ///< BIRD's, in the main table, the first of several ways; only if Scope::bird
     std::vector<Sysctl> sysctls;  ///< the present value of each setting that Desired can name
 
     bool operator==(const Observed&) const = default;

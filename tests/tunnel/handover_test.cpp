@@ -325,24 +325,55 @@ TEST_F(HandoverTest, blocks_of_a_node_that_is_gone_are_not_held) {
     EXPECT_EQ(way("10.65.1.0/26"), "none");
 }
 
-TEST_F(HandoverTest, pools_that_turn_are_those_whose_packets_travel_another_way) {
-    EXPECT_THAT(turned_pools(ipip(kAlways), ipip(kNever)), SizeIs(1));
-    EXPECT_THAT(turned_pools(ipip(kAlways), ipip(kAlways)), IsEmpty());
-    EXPECT_THAT(turned_pools(Cluster{}, ipip(kAlways)), IsEmpty());
+TEST(Turned, are_the_pools_whose_packets_travel_another_way) {
+    EXPECT_THAT(turned(ipip(kAlways), ipip(kNever), "a"), ElementsAre(P("10.65.0.0/16")));
+    EXPECT_THAT(turned(ipip(kAlways), ipip(kAlways), "a"), IsEmpty());
+    EXPECT_THAT(turned(Cluster{}, ipip(kAlways), "a"), IsEmpty());
 }
 
-TEST_F(HandoverTest, pools_of_birds_turn_when_its_sessions_are_replaced_and_those_of_weftds_do_not) {
-    Cluster password = ipip(kAlways);
-    password.bgp.password = "another";
-    EXPECT_THAT(turned_pools(ipip(kAlways), password), SizeIs(1));
-    Cluster reflector = ipip(kAlways);
-    reflector.nodes.back().cluster_id = parse_address("1.0.0.1");
-    EXPECT_THAT(turned_pools(ipip(kAlways), reflector), SizeIs(1));
-    for (Cluster* cluster : {&password, &reflector}) cluster->pools.front().vxlan = Encapsulate::always;
-    Cluster vxlan = ipip(kAlways);
-    vxlan.pools.front().vxlan = Encapsulate::always;
-    EXPECT_THAT(turned_pools(vxlan, password), IsEmpty());
-    EXPECT_THAT(turned_pools(vxlan, reflector), IsEmpty());
+/// a, b and c, and more nodes without blocks.
+Cluster with_more(std::size_t more) {
+    Cluster made = ipip(kAlways);
+    for (std::size_t at = 0; at < more; ++at) {
+        Node node;
+        node.name = "n" + std::to_string(10 + at);
+        made.nodes.push_back(node);
+    }
+    return made;
+}
+
+TEST(Turned, is_what_other_sessions_bring) {
+    const auto change = [](const std::function<void(Cluster&)>& how) {
+        Cluster now = with_more(2);
+        how(now);
+        return turned(with_more(2), now, "a");
+    };
+    const auto all = ElementsAre(P("10.65.0.0/16"));
+    const auto of_c = ElementsAre(P("10.65.2.0/26"));
+    EXPECT_THAT(change([](Cluster& now) { now.bgp.password = "another"; }), all);
+    EXPECT_THAT(change([](Cluster& now) { now.bgp.local_as = 64513; }), all);
+    EXPECT_THAT(change([](Cluster& now) { now.nodes[0].as = 64513; }), all) << "its own sessions";
+    EXPECT_THAT(change([](Cluster& now) { now.nodes[2].cluster_id = A("1.0.0.1"); }), all) << "a reflector's";
+    EXPECT_THAT(change([](Cluster& now) { now.nodes[2].as = 64513; }), of_c);
+    EXPECT_THAT(change([](Cluster& now) { now.nodes[2].bgp_port = 1179; }), of_c);
+    EXPECT_THAT(change([](Cluster& now) { now.nodes[1].as = now.nodes[2].as = 64513; }), all) << "half of them";
+    EXPECT_THAT(change([](Cluster& now) { now.nodes[2].as = now.bgp.local_as; }), IsEmpty()) << "it had that before";
+    EXPECT_THAT(change([](Cluster& now) { now.nodes.pop_back(); }), IsEmpty());
+}
+
+TEST(Turned, is_nothing_where_bgp_carries_nothing) {
+    Cluster now = vxlan(kAlways);
+    now.bgp.password = "another";
+    now.nodes[2].cluster_id = A("1.0.0.1");
+    EXPECT_THAT(turned(vxlan(kAlways), now, "a"), IsEmpty());
+}
+
+TEST(Turned, is_everything_where_many_nodes_change_at_once) {
+    Cluster now = with_more(100);
+    for (std::size_t at = 3; at < 19; ++at) now.nodes[at].as = 64513;
+    EXPECT_THAT(turned(with_more(100), now, "a"), IsEmpty()) << "none of these has a block";
+    now.nodes[19].as = 64513;
+    EXPECT_THAT(turned(with_more(100), now, "a"), ElementsAre(P("10.65.0.0/16")));
 }
 
 }  // namespace

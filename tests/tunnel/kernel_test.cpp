@@ -175,6 +175,17 @@ TEST_F(KernelTest, a_lookup_names_the_type_of_a_route_that_drops_packets) {
     }
 }
 
+TEST_F(KernelTest, of_birds_routes_with_several_ways_the_first_is_told) {
+    ASSERT_TRUE(
+        run("ip route add 203.0.113.0/26 proto bird metric 1024 nexthop via 172.16.0.2 dev under0 onlink "
+            "nexthop via 172.16.0.3 dev under0 onlink"));
+    scope_.bird = true;
+    const auto observed = kernel_->observe(scope_);
+    ASSERT_TRUE(observed) << observed.error().message;
+    ASSERT_EQ(observed->bird.size(), 1U);
+    EXPECT_EQ(observed->bird[0].via, (Via{Device::under4, address("172.16.0.2"), true}));
+}
+
 struct Fault {
     const char* name;
     const char* command;

@@ -121,6 +121,39 @@ void read_all_of_copy(Bytes bytes) {
     read_all(copy);
 }
 
+/// A route to 10.65.3.0/26 by way of 192.0.2.11 and 192.0.2.12, as the kernel tells it.
+void write_two_ways(Writer& writer) {
+    writer.begin(RTM_NEWROUTE, 0, 5);
+    rtmsg route{};
+    route.rtm_family = 2;
+    route.rtm_dst_len = 26;
+    writer.fixed(route);
+    writer.put_address(RTA_DST, address("10.65.3.0"));
+    const std::size_t ways = writer.open(RTA_MULTIPATH);
+    for (const char* gateway : {"192.0.2.11", "192.0.2.12"}) {
+        rtnexthop hop{};
+        hop.rtnh_len = sizeof hop + 8;
+        hop.rtnh_ifindex = 5;
+        hop.rtnh_flags = RTNH_F_ONLINK;
+        writer.fixed(hop);
+        writer.put_address(RTA_GATEWAY, address(gateway));
+    }
+    writer.close(ways);
+    writer.end();
+}
+
+TEST(NetlinkCodec, reads_the_first_of_several_ways) {
+    Writer writer;
+    write_two_ways(writer);
+    const auto route = parse_route(first(writer));
+    ASSERT_TRUE(route);
+    EXPECT_TRUE(route->multipath);
+    EXPECT_EQ(route->oif, 0U);
+    EXPECT_EQ(route->first.oif, 5U);
+    EXPECT_TRUE(route->first.onlink);
+    EXPECT_EQ(route->first.gateway, address("192.0.2.11"));
+}
+
 Writer one_of_each() {
     Writer writer;
     write_route(writer, Verb::add, {{prefix("10.65.2.0/26"), 7, {}, {Device::vxlan4, address("10.65.2.0"), true}}, 0},
@@ -139,6 +172,7 @@ Writer one_of_each() {
     writer.close(data);
     writer.close(info);
     writer.end();
+    write_two_ways(writer);
     return writer;
 }
 

@@ -71,3 +71,47 @@ def a_node_that_is_gone_is_cleaned_up_after(lab):
     eventually(lambda: 'node b is removed' in a.weftctl('show', 'events'), 'it is removed', 10)
     assert [key for key in store.get('/calico/') if '/b/' in key or key.endswith(('/b', '-b'))] == []
     becomes(lambda: [r for r in a.kernel.routes(4, protocol=80) if r['type'] == 'unicast'], [], 'no route to it', 10)
+
+
+def sessions_that_the_store_replaces_lose_no_packet(lab):
+    """Nodes read of it within milliseconds of each other, so their BIRDs replace the sessions at the same time."""
+    store = Store(lab)
+    store.pool(ipipMode='CrossSubnet')
+    nodes = store.serve(lab, 'abc', 'calico_backend bird;')
+
+    def node_c(**bgp):
+        value = store.object('c')
+        value['spec']['bgp'].update(bgp)
+        value['spec']['bgp'] = {key: said for key, said in value['spec']['bgp'].items() if said is not None}
+        return {f'{RESOURCES}/nodes/c': value}
+
+    def settings(**spec):
+        return {f'{RESOURCES}/bgpconfigurations/default': {
+            'kind': 'BGPConfiguration', 'apiVersion': 'projectcalico.org/v3', 'metadata': {'name': 'default'},
+            'spec': spec}}
+
+    def settled():
+        for node in nodes:
+            def there():
+                assert node.metric('weft_source_revision')[''] >= written
+                status, reasons = node.get('/readiness')
+                assert status == 200 and 'handover' not in reasons, reasons
+                assert len(node.bird.established()) == 2
+                return True
+            eventually(there, f'{node} is through', 60)
+
+    written = 0
+    settled()
+    for name, change in (('c becomes a reflector', lambda: node_c(routeReflectorClusterID='1.0.0.1')),
+                         ('c is none any more', lambda: node_c(routeReflectorClusterID=None)),
+                         ('another AS of c', lambda: node_c(asNumber=64513)),
+                         ('the AS back', lambda: node_c(asNumber=None)),
+                         ('another AS of all', lambda: settings(asNumber=64999)),
+                         ('another port of all', lambda: settings(asNumber=64999, listenPort=1179)),
+                         ('both back', settings)):
+        with lab.traffic(milliseconds=5) as traffic:
+            written = store.put_all(change())
+            settled()
+            lab.pause(0.2)
+        lab.say(f'  {name:25} sent {traffic.sent()}, lost {traffic.lost()}')
+        assert traffic.lost() == {}, f'{name}: {traffic.lost()}'
