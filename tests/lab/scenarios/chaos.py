@@ -6,6 +6,7 @@ everything. By hand, more steps and other seeds:
     tests/lab/run chaos -k file --argument seed=17 --argument steps=40 --deadline 3600
     tests/lab/run chaos -k directory --argument seed=17 --argument steps=40 --deadline 3600
     tests/lab/run chaos -k etcd --argument seed=17 --argument steps=40 --deadline 3600
+    tests/lab/run chaos -k register --argument seed=17 --argument steps=40 --deadline 3600
     ... --argument nodes=abcde --argument milliseconds=2
     ... --argument faults=drift,kill      only faults whose names contain one of these
     ... --argument only=3,7               only these steps of the seed
@@ -35,13 +36,14 @@ FOREIGN = '''
 '''
 
 
-def _run(lab, name, source, faults, seed, steps, fixed=None):
-    for node in map(lab.node, lab.arguments.get('nodes', 'abc')):
+def _run(lab, name, source, faults, seed, steps, fixed=None, **node_options):
+    nodes = [lab.node(node, **node_options) for node in lab.arguments.get('nodes', 'abc')]
+    for node in nodes:
         node.namespace.ip(FOREIGN.format(address=node.address(), gateway=node.subnet.router(4)))
     wanted = lab.arguments.get('faults', '').split(',')
     faults = [fault for fault in faults if any(part in fault.__name__ for part in wanted)]
     only = [int(number) for number in lab.arguments.get('only', '').split(',') if number]
-    chaos = Chaos(lab, int(lab.arguments.get('seed', seed)), source, name, fixed)
+    chaos = Chaos(lab, int(lab.arguments.get('seed', seed)), source, name, nodes, fixed)
     chaos.run(int(lab.arguments.get('steps', steps)), faults, only)
 
 
@@ -56,6 +58,12 @@ def nodes_with_a_directory(lab):
 def nodes_with_etcd(lab):
     with Etcd(lab) as etcd:
         _run(lab, 'nodes_with_etcd', etcd, ETCD_FAULTS, seed=6641, steps=2, fixed={'backend': 'bird'})
+
+
+def nodes_that_register(lab):
+    with Etcd(lab, register=True) as etcd:
+        _run(lab, 'nodes_that_register', etcd, ETCD_FAULTS, seed=1, steps=2,
+             fixed={'backend': 'bird', 'reflector': ''}, blocks=[], workload=False)
 
 
 def a_weftd_killed_at_any_moment_finds_its_way(lab):

@@ -26,10 +26,14 @@ class Shape:
     vni: int = 4096
     port: int = 4789
     mtu: int = 0  # of the tunnels; 0: as the underlay allows
+    reflector: str = ''  # the node that is one, beside the mesh
+    local_as: int = 64512
 
     def __str__(self):
         text = f'{self.v4}, IPv6 {self.v6}, backend {self.backend}, VNI {self.vni}, port {self.port}'
-        return text + (f', MTU {self.mtu}' if self.mtu else '')
+        text += f', MTU {self.mtu}' if self.mtu else ''
+        text += f', {self.reflector} a reflector' if self.reflector else ''
+        return text + (f', AS {self.local_as}' if self.local_as != 64512 else '')
 
     def modes(self):
         """(family, mode) of each pool."""
@@ -47,7 +51,8 @@ class Shape:
         shape = Shape(v4=rng.choice(('vxlan always', 'vxlan cross subnet', 'ipip always', 'ipip cross subnet', 'never')),
                       v6=rng.choice(('vxlan always', 'vxlan cross subnet', 'never')),
                       vni=rng.choice((4096, 4096, 77)), port=rng.choice((4789, 4789, 8472)),
-                      mtu=rng.choice((0, 0, 1400)))
+                      mtu=rng.choice((0, 0, 1400)),
+                      reflector=rng.choice(('', '', 'c')), local_as=rng.choice((64512, 64512, 64999)))
         vxlan_alone = shape.v4.startswith('vxlan') and shape.v6.startswith('vxlan')
         return dataclasses.replace(shape, backend=rng.choice(('bird', 'vxlan')) if vxlan_alone else 'bird')
 
@@ -69,13 +74,13 @@ class Chaos:
     """A running cluster, what it is configured to be, and the judgement after each step.
 
     `source`: where the nodes have their cluster from (weftlab/cluster_source.py); `name`: of the scenario, to run it
-    again; `fixed`: fields of its shapes that are the same in all."""
+    again; `nodes`: those that run weftd; `fixed`: fields of its shapes that are the same in all."""
 
-    def __init__(self, lab, seed, source, name, fixed=None):
+    def __init__(self, lab, seed, source, name, nodes=None, fixed=None):
         self.lab, self.seed, self.source, self.name = lab, seed, source, name
         self.fixed = fixed or {}
-        self.nodes = [node for node in lab.nodes.values() if node.workloads]
-        self.shape = Shape()
+        self.nodes = list(lab.nodes.values()) if nodes is None else nodes
+        self.shape = dataclasses.replace(Shape(), **self.fixed)
         self.foreign = {}
         self.traffic = None
         self.excuses = []
@@ -89,11 +94,16 @@ class Chaos:
 
     def start(self):
         for node in self.nodes:
-            self.foreign[node] = self._foreign_of(node)
+            self.note_foreign(node)
             self.source.render(self, node, self.shape)
             node.start()
+        self.source.started(self)
         self.lab.everybody_reaches_everybody(within=PATIENCE)
         self.settle()
+
+    def note_foreign(self, node):
+        """What stands beside weft on this node, and is to stay as it is now."""
+        self.foreign[node] = self._foreign_of(node)
 
     def reshape(self, shape, nodes, pause):
         """Another configuration, node after node, `pause()` seconds apart."""

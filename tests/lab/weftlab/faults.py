@@ -189,7 +189,7 @@ def store_outage(chaos, rng):
         node.start()
     chaos.lab.pause(rng.uniform(0.2, 1))
     if how == 'broken':
-        replace(f'{place}/nodes/a.yaml', chaos.source.manifest(chaos.lab.nodes['a']))
+        replace(f'{place}/nodes/a.yaml', chaos.source.manifest(chaos.lab.nodes['a'], chaos.shape))
     else:
         shutil.rmtree(place, ignore_errors=True)
         os.rename(aside, place)

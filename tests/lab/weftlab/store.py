@@ -228,10 +228,10 @@ class Store:
     def spec(self, name):
         return self.object(name)['spec']
 
-    def block(self, name):
+    def block(self, name, family=4):
         """The node's block, by its affinity."""
-        key, = self.get(f'/calico/ipam/v2/host/{name}/ipv4/block/')
-        return ipaddress.ip_network(key.rsplit('/', 1)[1].replace('-', '/'))
+        key, = self.get(f'/calico/ipam/v2/host/{name}/ipv{family}/block/')
+        return ipaddress.ip_network('/'.join(key.rsplit('/', 1)[1].rsplit('-', 1)))
 
 
 class Proxy(threading.Thread):
