@@ -23,9 +23,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::uint8_t kTtl = 64;
 constexpr std::uint8_t kEchoRequest4 = 8, kEchoReply4 = 0, kEchoRequest6 = 128, kEchoReply6 = 129;
-// The ICMP header; the number, twice, so that a stray reply is told apart; a mark, the role and the VNI, so that
-// another weft knows what it is asked.
-constexpr std::size_t kMessage = 24;
+// The ICMP header; the number, twice, so that a stray reply is told apart; a mark, the role and the VNI, and the port,
+// so that another weft knows what it is asked.
+constexpr std::size_t kMessage = 28;
 constexpr std::uint32_t kMark = 0x77656674;  // "weft"
 
 /// Bytes in network order, one header after another.
@@ -75,7 +75,7 @@ static_assert(static_cast<int>(Device::vxlan4) == 1 && static_cast<int>(Device::
 struct Message {
     std::uint16_t identifier = 0;
     std::uint32_t number = 0;
-    std::uint32_t wrapping = 0;  ///< the role, and the VNI in the lower three bytes
+    Asked asked;
 };
 
 void put_message(Packet& packet, unsigned type, const Message& message, std::uint32_t pseudo_header) {
@@ -88,7 +88,8 @@ void put_message(Packet& packet, unsigned type, const Message& message, std::uin
     packet.number(message.number);
     packet.number(~message.number);
     packet.number(kMark);
-    packet.number(message.wrapping);
+    packet.number(static_cast<std::uint32_t>(message.asked.through) << 24U | message.asked.vni);
+    packet.number(message.asked.port);
     packet.set_word(begin + 2, packet.checksum(begin, pseudo_header));
 }
 
@@ -200,6 +201,11 @@ std::uint32_t number_at(std::span<const std::byte> bytes, std::size_t at) {
 
 }  // namespace
 
+Asked what_is_asked(const EchoSource& source, Device through) {
+    if (through == Device::ipip) return {.through = through, .vni = 0, .port = 0};
+    return {.through = through, .vni = source.vni, .port = source.port};
+}
+
 std::vector<std::byte> encapsulated_request(const EchoSource& source, const Echo& echo, std::uint16_t identifier,
                                             std::uint32_t number) {
     const bool v6 = echo.through == Device::vxlan6;
@@ -213,8 +219,7 @@ std::vector<std::byte> encapsulated_request(const EchoSource& source, const Echo
         packet.mac(v6 ? source.mac6 : source.mac4);
         packet.word(v6 ? 0x86dd : 0x0800);
     }
-    const std::uint32_t vni = echo.through == Device::ipip ? 0 : source.vni;
-    const Message message{identifier, number, static_cast<std::uint32_t>(echo.through) << 24U | vni};
+    const Message message{identifier, number, what_is_asked(source, echo.through)};
     if (v6) {
         put_ip6(packet, *from, echo.tunnel, message);
     } else {
@@ -266,7 +271,8 @@ std::optional<Asked> question_in(std::span<const std::byte> packet, Family famil
     const unsigned type = family == Family::v4 ? kEchoRequest4 : kEchoRequest6;
     if (std::to_integer<unsigned>(icmp[0]) != type || number_at(icmp, 16) != kMark) return std::nullopt;
     const std::uint32_t wrapping = number_at(icmp, 20);
-    return Asked{static_cast<Device>(wrapping >> 24U), wrapping & 0xffffffU};
+    return Asked{static_cast<Device>(wrapping >> 24U), wrapping & 0xffffffU,
+                 static_cast<std::uint16_t>(number_at(icmp, 24) & 0xffffU)};
 }
 
 struct Prober::Sockets {
@@ -366,7 +372,8 @@ std::vector<Prober::Question>::iterator Prober::answered_by(std::span<const std:
         return std::ranges::find(questions_, *number, &Question::number);
     }
     const auto asked = question_in(packet, from.family);
-    if (!asked || (asked->through != Device::ipip && asked->vni != source_.vni)) return questions_.end();
+    // Who asks through another VNI or port takes what comes that way, and not yet what this node wants to send.
+    if (!asked || *asked != what_is_asked(source_, asked->through)) return questions_.end();
     return std::ranges::find_if(questions_, [&](const Question& question) {
         return question.echo.through == asked->through && question.echo.tunnel == from;
     });

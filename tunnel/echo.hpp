@@ -38,6 +38,15 @@ struct EchoSource {
     bool operator==(const EchoSource&) const = default;
 };
 
+/// What an echo request is wrapped in, as another weft reads it.
+struct Asked {
+    Device through = Device::none;
+    std::uint32_t vni = 0;   ///< 0 for IPIP
+    std::uint16_t port = 0;  ///< 0 for IPIP
+    bool operator==(const Asked&) const = default;
+};
+Asked what_is_asked(const EchoSource& source, Device through);
+
 /// What is in the outer IP packet's payload (IPIP) or in the UDP datagram (VXLAN): headers, then an echo request with
 /// this identifier and number. Empty where the source has no address for it.
 std::vector<std::byte> encapsulated_request(const EchoSource& source, const Echo& echo, std::uint16_t identifier,
@@ -47,12 +56,7 @@ std::vector<std::byte> encapsulated_request(const EchoSource& source, const Echo
 std::optional<std::uint32_t> number_in_reply(std::span<const std::byte> packet, Family family,
                                              std::uint16_t identifier);
 
-/// An echo request of another weft: from which tunnel address, and what it was wrapped in.
-struct Asked {
-    Device through = Device::none;
-    std::uint32_t vni = 0;
-};
-/// nullopt for any other packet, as above.
+/// What another weft's echo request was wrapped in; nullopt for any other packet, as above.
 std::optional<Asked> question_in(std::span<const std::byte> packet, Family family);
 
 class Prober {

@@ -43,26 +43,26 @@ unsigned folded(std::span<const std::byte> bytes, unsigned sum = 0) {
 
 TEST(Echo, an_ipip_request_is_an_ip_packet_from_tunnel_address_to_tunnel_address) {
     const auto packet = encapsulated_request(source(), {Device::ipip, A("10.65.1.0"), A("192.0.2.12"), {}}, 0x1234, 7);
-    ASSERT_EQ(packet.size(), 44U);
+    ASSERT_EQ(packet.size(), 48U);
     EXPECT_EQ(hex(std::span(packet).subspan(12, 8)), "0a4100000a410100");
     EXPECT_EQ(folded(std::span(packet).first(20)), 0xffffU);
     EXPECT_EQ(folded(std::span(packet).subspan(20)), 0xffffU);
-    EXPECT_EQ(hex(std::span(packet).subspan(24)), "1234000700000007fffffff87765667403000000");
+    EXPECT_EQ(hex(std::span(packet).subspan(24)), "1234000700000007fffffff8776566740300000000000000");
 }
 
 TEST(Echo, a_vxlan_request_has_the_vni_and_both_macs) {
     const auto packet = encapsulated_request(
         source(), {Device::vxlan4, A("10.65.1.0"), A("192.0.2.12"), *parse_mac("66:00:00:00:00:0c")}, 1, 1);
-    ASSERT_EQ(packet.size(), 8 + 14 + 44U);
+    ASSERT_EQ(packet.size(), 8 + 14 + 48U);
     EXPECT_EQ(hex(std::span(packet).first(22)), "080000000010000066000000000c66000000000a0800");
 }
 
 TEST(Echo, an_ipv6_requests_checksum_takes_the_pseudo_header_in) {
     const auto packet = encapsulated_request(
         source(), {Device::vxlan6, A("fd00:65::100"), A("2001:db8::12"), *parse_mac("66:00:00:00:00:0c")}, 1, 1);
-    ASSERT_EQ(packet.size(), 8 + 14 + 40 + 24U);
+    ASSERT_EQ(packet.size(), 8 + 14 + 40 + 28U);
     EXPECT_EQ(hex(std::span(packet).subspan(20, 2)), "86dd");
-    EXPECT_EQ(folded(std::span(packet).subspan(22 + 8), 24 + 58), 0xffffU);
+    EXPECT_EQ(folded(std::span(packet).subspan(22 + 8), 28 + 58), 0xffffU);
 }
 
 TEST(Echo, nothing_is_made_for_a_node_that_has_no_tunnel_address) {
@@ -93,7 +93,12 @@ TEST(Echo, another_wefts_question_tells_what_it_was_wrapped_in) {
     ASSERT_TRUE(asked);
     EXPECT_EQ(asked->through, Device::vxlan4);
     EXPECT_EQ(asked->vni, 4096U);
-    for (std::size_t size = 0; size < 44; ++size) {
+    EXPECT_EQ(asked->port, 4789U);
+    EXPECT_EQ(*asked, what_is_asked(source(), Device::vxlan4));
+    EchoSource elsewhere = source();
+    elsewhere.port = 8472;
+    EXPECT_NE(*asked, what_is_asked(elsewhere, Device::vxlan4)) << "asked through a device that is on its way out";
+    for (std::size_t size = 0; size < 48; ++size) {
         EXPECT_FALSE(question_in(std::span(packet).subspan(22, size), Family::v4)) << size;
     }
 }

@@ -27,13 +27,11 @@ class Shape:
     port: int = 4789
     mtu: int = 0  # of the tunnels; 0: as the underlay allows
     reflector: str = ''  # the node that is one, beside the mesh
-    local_as: int = 64512
 
     def __str__(self):
         text = f'{self.v4}, IPv6 {self.v6}, backend {self.backend}, VNI {self.vni}, port {self.port}'
         text += f', MTU {self.mtu}' if self.mtu else ''
-        text += f', {self.reflector} a reflector' if self.reflector else ''
-        return text + (f', AS {self.local_as}' if self.local_as != 64512 else '')
+        return text + (f', {self.reflector} a reflector' if self.reflector else '')
 
     def modes(self):
         """(family, mode) of each pool."""
@@ -52,7 +50,7 @@ class Shape:
                       v6=rng.choice(('vxlan always', 'vxlan cross subnet', 'never')),
                       vni=rng.choice((4096, 4096, 77)), port=rng.choice((4789, 4789, 8472)),
                       mtu=rng.choice((0, 0, 1400)),
-                      reflector=rng.choice(('', '', 'c')), local_as=rng.choice((64512, 64512, 64999)))
+                      reflector=rng.choice(('', '', 'c')))
         vxlan_alone = shape.v4.startswith('vxlan') and shape.v6.startswith('vxlan')
         return dataclasses.replace(shape, backend=rng.choice(('bird', 'vxlan')) if vxlan_alone else 'bird')
 

@@ -20,8 +20,7 @@ def _log(chaos):
 
 def _settings(chaos, shape):
     mtu = f'mtu {shape.mtu}; ' if shape.mtu else ''
-    return (f'{_log(chaos)}{HANDOVER}\nprotocol vxlan {{ id {shape.vni}; port {shape.port}; {mtu}}}\n'
-            f'protocol bgp {{ local as {shape.local_as}; }}\n')
+    return f'{_log(chaos)}{HANDOVER}\nprotocol vxlan {{ id {shape.vni}; port {shape.port}; {mtu}}}\n'
 
 
 def _calico_modes(mode):
@@ -58,14 +57,11 @@ class File(_Told):
 
 class Directory(_Told):
     def render(self, chaos, node, shape):
-        """Pools, BGP's settings and calico_backend in one file, replaced at once: each half of such a change is another
-        cluster."""
+        """Pools and calico_backend in one file, replaced at once: each half of such a change is another cluster."""
         for other in chaos.nodes:
             replace(f'{self.of(node)}/nodes/{other.name}.yaml', self.manifest(other, shape))
         replace(f'{self.of(node)}/cluster.yaml', '---\n'.join((
             *(_pool_manifest(family, mode) for family, mode in shape.modes()),
-            'apiVersion: projectcalico.org/v3\nkind: BGPConfiguration\nmetadata: {name: default}\n'
-            f'spec: {{asNumber: {shape.local_as}}}\n',
             f'apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: calico-config, namespace: kube-system}}\n'
             f'data: {{calico_backend: {shape.backend}}}\n')))
         node.write(f'source directory "{self.of(node)}" {{ }}\n{_settings(chaos, shape)}')
@@ -149,7 +145,6 @@ class Etcd(contextlib.ExitStack):
                 'cidr': CIDRS[family], 'blockSize': {4: 26, 6: 122}[family], 'ipipMode': ipip, 'vxlanMode': vxlan})
         say('FelixConfiguration', 'felixconfigurations', 'default', {
             'vxlanVNI': shape.vni, 'vxlanPort': shape.port, 'vxlanMTU': shape.mtu, 'vxlanMTUV6': shape.mtu})
-        say('BGPConfiguration', 'bgpconfigurations', 'default', {'asNumber': shape.local_as})
         for node in () if self.register else chaos.nodes:
             reflector = {'routeReflectorClusterID': CLUSTER_ID} if node.name == shape.reflector else {}
             tunnel = {block.version: str(block[0]) for block in node.blocks}

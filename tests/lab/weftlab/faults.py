@@ -115,10 +115,11 @@ def _something_of_ours(node, rng):
     for device in node.kernel.devices('vxlan'):
         if device == 'foreign0':
             continue
+        elsewhere = '2001:db8::99' if 'v6' in device or 'weft6' in device else '192.0.2.99'
         for address, mac in node.kernel.neighbours(device).items():
             kinds.setdefault('neighbour deleted', []).append(f'ip neigh del {address} dev {device}')
             kinds.setdefault('FDB entry deleted', []).append(f'bridge fdb del {mac} dev {device}')
-            kinds.setdefault('FDB entry changed', []).append(f'bridge fdb replace {mac} dev {device} dst 192.0.2.99')
+            kinds.setdefault('FDB entry changed', []).append(f'bridge fdb replace {mac} dev {device} dst {elsewhere}')
         kinds.setdefault('device deleted', []).append(f'ip link del {device}')
         kinds.setdefault('device set down', []).append(f'ip link set {device} down')
         kinds.setdefault('addresses flushed', []).append(f'ip address flush dev {device} scope global')
