@@ -82,6 +82,8 @@ std::string device_name(const State& state, Device device) {
             return underlay(Family::v6);
         case Device::old4:
         case Device::old6:
+        case Device::older4:
+        case Device::older6:
         case Device::other:
             break;
     }

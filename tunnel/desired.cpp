@@ -18,6 +18,10 @@ std::string_view to_string(Device device) {
             return "old4";
         case Device::old6:
             return "old6";
+        case Device::older4:
+            return "older4";
+        case Device::older6:
+            return "older6";
         case Device::under4:
             return "under4";
         case Device::under6:

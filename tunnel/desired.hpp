@@ -27,6 +27,8 @@ enum class Device : std::uint8_t {
     ipip,  ///< tunl0
     old4,  ///< our VXLAN device for IPv4 as it was before the VNI or the port changed; traffic leaves it
     old6,
+    older4,  ///< as it was before that: another change came before traffic had left it
+    older6,
     under4,  ///< the underlay device that carries this node's IPv4 address
     under6,
     other,  ///< observed only: some device that has none of these roles
@@ -34,8 +36,9 @@ enum class Device : std::uint8_t {
 constexpr Device vxlan_device(Family family) {
     return family == Family::v4 ? Device::vxlan4 : Device::vxlan6;
 }
-constexpr Device old_device(Family family) {
-    return family == Family::v4 ? Device::old4 : Device::old6;
+constexpr bool is_old_device(Device device, Family family) {
+    return family == Family::v4 ? device == Device::old4 || device == Device::older4
+                                : device == Device::old6 || device == Device::older6;
 }
 constexpr Device under_device(Family family) {
     return family == Family::v4 ? Device::under4 : Device::under6;

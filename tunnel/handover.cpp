@@ -131,7 +131,7 @@ class Staging {
 
     /// Whether the node was reached like this before, or somebody has just bent our route: that is repaired at once.
     static bool is_a_way_to(const Echo& echo, const Route& now, const Route* birds) {
-        return now.via.device == old_device(echo.tunnel.family) || now.via.gateway == echo.underlay ||
+        return is_old_device(now.via.device, echo.tunnel.family) || now.via.gateway == echo.underlay ||
                (birds != nullptr && birds->via == now.via);
     }
 

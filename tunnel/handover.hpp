@@ -24,7 +24,8 @@
 //   has recovered. But one whose peer recovers at the same moment does not wait for what that one has to say (RFC 4724,
 //   4.1), drops the route as a stale one and adds it some milliseconds later. weftd's copy covers that as well.
 // - Another VNI or port: the kernel cannot change a device's, so a second device is made beside the first (role vxlan4;
-//   the first becomes old4); the rest is as between any two encapsulations.
+//   the first becomes old4); the rest is as between any two encapsulations. Should another change come before traffic
+//   has left that one, it becomes older4; of a fourth the oldest goes at once.
 // - A block that moves, a pool that is split, always <-> cross subnet: the same rules, route by route; where the
 //   encapsulation stays what it was there is nothing to prove and one atomic replace does it.
 // - A node whose tunnel address for the new encapsulation is not known yet (nodes allocate them one after another) is

@@ -19,7 +19,7 @@ struct Scope {
     std::string vxlan_device4, vxlan_device6, ipip_device;
     std::optional<Address> own4, own6;    ///< this node's underlay addresses
     std::optional<Address> peer4, peer6;  ///< some remote node's, to ask for the device that carries the route
-    /// What our VXLAN devices should have; one of ours that has another is old4 or old6. 0: whatever they have.
+    /// What our VXLAN devices should have; ones of ours that have another are old, or older. 0: whatever they have.
     std::uint32_t vni = 0;
     std::uint16_t port = 0;
     bool bird = false;  ///< observe BIRD's routes as well

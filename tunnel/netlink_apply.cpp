@@ -123,6 +123,8 @@ class Application {
         if (role == Device::ipip) roles_.ipip = index;
         if (role == Device::old4) roles_.old4 = index;
         if (role == Device::old6) roles_.old6 = index;
+        if (role == Device::older4) roles_.older4 = index;
+        if (role == Device::older6) roles_.older6 = index;
     }
 
     void carry_out(Verb verb, const Neighbour& entry) {
@@ -168,6 +170,8 @@ class Application {
                 return "device " + scope_.vxlan_device6;
             case Device::old4:
             case Device::old6:
+            case Device::older4:
+            case Device::older6:
                 return "the device that the route led through";
             case Device::ipip:
                 return "device " + scope_.ipip_device;

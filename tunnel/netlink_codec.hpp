@@ -15,14 +15,15 @@ namespace weft::netlink {
 
 /// Which interface has which role; 0: none. Both families may share one underlay device.
 struct Roles {
-    std::uint32_t vxlan4 = 0, vxlan6 = 0, ipip = 0, under4 = 0, under6 = 0, old4 = 0, old6 = 0;
+    std::uint32_t vxlan4 = 0, vxlan6 = 0, ipip = 0, under4 = 0, under6 = 0, old4 = 0, old6 = 0, older4 = 0, older6 = 0;
 
     bool operator==(const Roles&) const = default;
     std::uint32_t index(Device role) const;
     /// The role that `index` has for something of this family.
     Device role(std::uint32_t index, Family family) const;
     bool is_vxlan(std::uint32_t index) const {
-        return index != 0 && (index == vxlan4 || index == vxlan6 || index == old4 || index == old6);
+        return index != 0 && (index == vxlan4 || index == vxlan6 || index == old4 || index == old6 || index == older4 ||
+                              index == older6);
     }
     bool is_ours(std::uint32_t index) const { return index != 0 && (is_vxlan(index) || index == ipip); }
 };
@@ -86,7 +87,7 @@ std::string_view route_type_name(std::uint8_t type);
 std::string errno_name(int error);
 int address_family(Family family);
 constexpr Family vxlan_family(Device device) {
-    return device == Device::vxlan6 || device == Device::old6 ? Family::v6 : Family::v4;
+    return device == Device::vxlan6 || is_old_device(device, Family::v6) ? Family::v6 : Family::v4;
 }
 
 }  // namespace weft::netlink

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "tunnel/port_owner.hpp"
 
@@ -228,8 +229,13 @@ VxlanLinks vxlan_links(const std::vector<Link>& links, const Scope& scope, Famil
     for (const bool named : {true, false}) {
         for (const Link& link : links) {
             if ((link.name == name) != named || (!named && link.alias != alias)) continue;
-            const Link*& place = right(link) || scope.vni == 0 ? found.wanted : found.old;
-            if (place == nullptr) place = &link;
+            if (right(link) || scope.vni == 0) {
+                if (found.wanted == nullptr) found.wanted = &link;
+            } else if (found.old == nullptr || link.index > found.old->index) {
+                found.older = std::exchange(found.old, &link);
+            } else if (found.older == nullptr || link.index > found.older->index) {
+                found.older = &link;
+            }
         }
     }
     return found;

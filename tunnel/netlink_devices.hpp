@@ -22,17 +22,17 @@ struct DeviceOutcome {
 
 /// Which of the VXLAN devices have our roles. A device is ours by the configured name or by the alias that weft gives
 /// it; of ours, the one with the VNI and port that are wanted is the one to use (the one with the configured name
-/// first), and another one is what it was before. So a change of VNI or port makes a second device beside the first,
-/// and a device that somebody renamed is found again. `links`: all of kind vxlan.
+/// first), and others are what it was before, the one made last first. So a change of VNI or port makes a second
+/// device beside the first, and a device that somebody renamed is found again. `links`: all of kind vxlan.
 struct VxlanLinks {
     const Link* wanted = nullptr;
     const Link* old = nullptr;
+    const Link* older = nullptr;
 };
 VxlanLinks vxlan_links(const std::vector<Link>& links, const Scope& scope, Family family);
 
 /// `index`: of the device that has this role now, 0 where there is none. `parent`: of the underlay device, 0 where
-/// there is none. Where the name is taken by the device that has the role old4 or old6, the new one gets an interim
-/// name.
+/// there is none. Where the name is taken by a device of an old role, the new one gets an interim name.
 DeviceOutcome configure(Socket& socket, const VxlanDevice& device, std::uint32_t index, std::uint32_t parent);
 DeviceOutcome configure(Socket& socket, const IpipDevice& device);
 /// Success when there is none.

@@ -90,13 +90,14 @@ Result<Surroundings> NetlinkKernel::State::survey(const Scope& scope) {
     };
     auto ours = netlink::dump_links(requests, "vxlan");
     if (!ours) return ours.error();
-    const auto add_vxlan = [&](Family family, std::uint32_t& wanted, std::uint32_t& old) {
+    const auto add_vxlan = [&](Family family, std::uint32_t& wanted, std::uint32_t& old, std::uint32_t& older) {
         const netlink::VxlanLinks found = netlink::vxlan_links(*ours, scope, family);
         if (found.wanted) add(*found.wanted, wanted);
         if (found.old) add(*found.old, old);
+        if (found.older) add(*found.older, older);
     };
-    add_vxlan(Family::v4, roles.vxlan4, roles.old4);
-    add_vxlan(Family::v6, roles.vxlan6, roles.old6);
+    add_vxlan(Family::v4, roles.vxlan4, roles.old4, roles.older4);
+    add_vxlan(Family::v6, roles.vxlan6, roles.old6, roles.older6);
     auto ipip = netlink::find_link(requests, scope.ipip_device);
     if (ipip && ipip->kind == "ipip") add(std::move(ipip), roles.ipip);
     add(netlink::find_underlay(requests, *addresses, scope.own4, scope.peer4), roles.under4);

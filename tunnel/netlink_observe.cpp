@@ -146,7 +146,8 @@ class Observation {
             std::vector<RawRoute> raw;
             Outcome outcome = netlink::dump_routes(socket_, {family, kProtocol, 0}, raw);
             const std::size_t ours = raw.size();
-            for (const std::uint32_t device : {roles.vxlan4, roles.vxlan6, roles.old4, roles.old6}) {
+            for (const std::uint32_t device :
+                 {roles.vxlan4, roles.vxlan6, roles.old4, roles.old6, roles.older4, roles.older6}) {
                 if (device != 0 && outcome.ok()) outcome = netlink::dump_routes(socket_, {family, 0, device}, raw);
             }
             // An IPv6 module that is not loaded has no routes.

@@ -45,6 +45,10 @@ std::uint32_t Roles::index(Device role) const {
             return old4;
         case Device::old6:
             return old6;
+        case Device::older4:
+            return older4;
+        case Device::older6:
+            return older6;
         case Device::under4:
             return under4;
         case Device::under6:
@@ -63,6 +67,8 @@ Device Roles::role(std::uint32_t index, Family family) const {
     if (index == ipip) return Device::ipip;
     if (index == old4) return Device::old4;
     if (index == old6) return Device::old6;
+    if (index == older4) return Device::older4;
+    if (index == older6) return Device::older6;
     const std::uint32_t under = family == Family::v4 ? under4 : under6;
     return index == under ? under_device(family) : Device::other;
 }

@@ -1,12 +1,17 @@
 // Against the real kernel, in a network namespace of its own.
 #include <gmock/gmock.h>
 
+#include <map>
+
 #include "own_namespace.hpp"
+#include "tunnel/handover.hpp"
 
 namespace weft::test {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Pair;
 
 class BothForms : public KernelTest, public testing::WithParamInterface<bool> {};
 INSTANTIATE_TEST_SUITE_P(Routes, BothForms, testing::Bool(),
@@ -277,6 +282,31 @@ TEST_F(KernelTest, a_device_of_another_vni_stays_beside_the_new_one_until_traffi
     EXPECT_EQ(after->vxlan[0].device.name, "weft4.77");
     EXPECT_EQ(after->routes.size(), desired.routes.size());
     converge(desired);  // the name is free now
+}
+
+TEST_F(KernelTest, of_changes_that_come_before_traffic_has_left_the_latest_devices_stay) {
+    Desired desired = cluster_state(5, 1);
+    scope_.port = desired.vxlan[0].port;
+    for (const std::uint32_t vni : {4096U, 77U, 78U, 79U}) {
+        scope_.vni = desired.vxlan[0].vni = desired.vxlan[1].vni = vni;
+        desired.draining = {Device::old4, Device::older4, Device::old6, Device::older6};
+        for (int pass = 0; pass < 2; ++pass) {
+            const auto observed = kernel_->observe(scope_);
+            ASSERT_TRUE(observed);
+            Desired now = desired;
+            keep_interim_names(now, *observed, false);
+            EXPECT_EQ(text(kernel_->apply(scope_, difference(now, *observed))), "");
+        }
+    }
+    const auto observed = kernel_->observe(scope_);
+    ASSERT_TRUE(observed);
+    std::map<std::string, std::uint32_t> devices;
+    for (const ObservedVxlan& have : observed->vxlan)
+        devices[std::string(to_string(have.device.role))] = have.device.vni;
+    EXPECT_THAT(devices, ElementsAre(Pair("old4", 78U), Pair("old6", 78U), Pair("older4", 77U), Pair("older6", 77U),
+                                     Pair("vxlan4", 79U), Pair("vxlan6", 79U)));
+    desired.draining.clear();
+    converge(desired);
 }
 
 TEST_F(KernelTest, what_does_not_concern_weft_is_not_noticed) {

@@ -62,7 +62,7 @@ def nodes_with_etcd(lab):
 
 def nodes_that_register(lab):
     with Etcd(lab, register=True) as etcd:
-        _run(lab, 'nodes_that_register', etcd, ETCD_FAULTS, seed=1, steps=2,
+        _run(lab, 'nodes_that_register', etcd, ETCD_FAULTS, seed=3, steps=2,
              fixed={'backend': 'bird', 'reflector': ''}, blocks=[], workload=False)
 
 
