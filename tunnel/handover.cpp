@@ -267,8 +267,12 @@ class Staging {
 
     void leave(Device role) {
         const auto through = [&](const Route& route) { return route.via.device == role; };
+        // In a pool that is gone, BIRD's routes count for nothing.
+        const auto of_a_pool = [&](const Route& route) {
+            return through(route) && input_.cluster.pool_of(route.destination) != nullptr;
+        };
         const bool used = std::ranges::any_of(result_.desired.routes, through) ||
-                          (role == Device::ipip && std::ranges::any_of(input_.observed.bird, through));
+                          (role == Device::ipip && std::ranges::any_of(input_.observed.bird, of_a_pool));
         // Without a backend there is nothing that could come in.
         if (!used && (contains(input_.drained, role) || input_.backend == Backend::none)) return;
         result_.draining.push_back(role);

@@ -137,7 +137,7 @@ TEST_F(HostileObjectsTest, WhatIsNoObjectIsReportedUnderEachKeyAndTheOldFormStay
     }
 }
 
-struct Case {
+struct HostileCase {
     std::string key;
     std::string value;
     const char* report;  ///< field and message, or what of it; null: it is in use, without a word
@@ -146,7 +146,7 @@ struct Case {
 TEST_F(HostileObjectsTest, FieldsThatAreWrongAreNamedAndTheOldFormStays) {
     const std::string huge(1'000'000, 'x');
     const std::string many = "99999999999999999999999999";
-    const std::vector<Case> cases{
+    const std::vector<HostileCase> cases{
         {kPoolKey, R"({"spec":[]})", "spec: expected an object, this is a list"},
         {kPoolKey, R"({"spec":{}})", "spec.cidr: a pool needs its prefix"},
         {kPoolKey, R"({"spec":null})", "spec.cidr: a pool needs its prefix"},
@@ -184,7 +184,7 @@ TEST_F(HostileObjectsTest, FieldsThatAreWrongAreNamedAndTheOldFormStays) {
         {kAffinity, R"({"state":"mine"})", "state: Unsupported value: \"mine\""},
         {kAffinity, R"({"state":7})", "state: expected a string, this is a number"},
     };
-    for (const Case& one : cases) {
+    for (const HostileCase& one : cases) {
         SCOPED_TRACE(one.key + " = " + one.value.substr(0, 100));
         write(one.key, one.value);
         ASSERT_TRUE(told());
@@ -202,7 +202,7 @@ TEST_F(HostileObjectsTest, FieldsThatAreWrongAreNamedAndTheOldFormStays) {
 TEST_F(HostileObjectsTest, WhatIsUnusualButGoodIsInUse) {
     std::string labels;
     for (int i = 0; i < 20'000; ++i) labels += fmt::format(R"("label-{}":"{}",)", i, std::string(40, 'v'));
-    const std::vector<Case> cases{
+    const std::vector<HostileCase> cases{
         {kNode, R"({"kind":"Node","future":[1,2.5,null,{"deep":{"er":[]}}],"metadata":{"name":"a","managedFields":[{}]},
                     "spec":{"bgp":{"ipv4Address":"192.0.2.1/24","new":1},"ipv4VXLANTunnelAddr":"10.65.0.0","x":{}},"status":7})",
          nullptr},
@@ -228,7 +228,7 @@ TEST_F(HostileObjectsTest, WhatIsUnusualButGoodIsInUse) {
         {kAffinity, "null", nullptr},
         {kFelix, R"({"spec":{"vxlanVNI":4097,"bpfEnabled":{"odd":true}}})", nullptr},
     };
-    for (const Case& one : cases) {
+    for (const HostileCase& one : cases) {
         SCOPED_TRACE(one.key + " = " + one.value.substr(0, 100));
         write(one.key, one.value);
         ASSERT_TRUE(told());
@@ -246,7 +246,7 @@ TEST_F(HostileObjectsTest, WhatIsUnusualButGoodIsInUse) {
 TEST_F(HostileObjectsTest, KeysThatAreNoneOfOursAreIgnoredAndThoseThatNameNothingAreReportedWithinBounds) {
     const std::string form = R"({"spec":{"cidr":"10.66.0.0/16"}})";
     const std::string node = R"({"spec":{"bgp":{"ipv4Address":"192.0.2.77/24"}}})";
-    const std::vector<Case> cases{
+    const std::vector<HostileCase> cases{
         {kResources + "ippools", form, nullptr},
         {kResources + "nodes", node, nullptr},
         {"/calico/ipam/v2/host/a", "{}", nullptr},
@@ -267,7 +267,7 @@ TEST_F(HostileObjectsTest, KeysThatAreNoneOfOursAreIgnoredAndThoseThatNameNothin
         {"/calico/ipam/v2/host/a b/ipv4/block/10.65.9.0-26", "{}", "is no node name"},
         {"/calico/ipam/v2/assignment/ipv4/block/", R"({"affinity":"host:a"})", "an object needs a name"},
     };
-    for (const Case& one : cases) {
+    for (const HostileCase& one : cases) {
         SCOPED_TRACE(one.key.substr(0, 100));
         write(one.key, one.value);
         if (one.report == nullptr) write(kInformation, form_of(kInformation));  // of the key itself nothing is told

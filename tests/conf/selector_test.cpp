@@ -7,12 +7,12 @@ namespace {
 
 const Labels kLabels{{"kubernetes.io/hostname", "a"}, {"rack", "7"}, {"role", "storage-ssd"}};
 
-struct Case {
+struct SelectorCase {
     const char* text;
     bool matches;
 };
 
-class SelectorTest : public testing::TestWithParam<Case> {};
+class SelectorTest : public testing::TestWithParam<SelectorCase> {};
 
 TEST_P(SelectorTest, selects_by_labels) {
     const auto selector = Selector::parse(GetParam().text);
@@ -20,20 +20,22 @@ TEST_P(SelectorTest, selects_by_labels) {
     EXPECT_EQ(selector->matches(kLabels), GetParam().matches);
 }
 
-INSTANTIATE_TEST_SUITE_P(all, SelectorTest,
-                         testing::Values(Case{"", true}, Case{"all()", true}, Case{" all( ) ", true},
-                                         Case{"!all()", false}, Case{"has(rack)", true}, Case{"has(row)", false},
-                                         Case{"!has(row)", true}, Case{"rack == '7'", true}, Case{"rack==\"8\"", false},
-                                         Case{"rack != '8'", true}, Case{"row == '7'", false}, Case{"row != '7'", true},
-                                         Case{"rack in {'6', '7'}", true}, Case{"rack in {}", false},
-                                         Case{"rack not in {'7'}", false}, Case{"row not in {'7'}", true},
-                                         Case{"role contains 'age'", true}, Case{"role starts with 'stor'", true},
-                                         Case{"role ends with 'hdd'", false}, Case{"has(rack) && has(row)", false},
-                                         Case{"has(rack) || has(row) && has(row)", true},
-                                         Case{"(has(rack) || has(row)) && has(row)", false},
-                                         Case{"!(has(row) || rack == '8') && !!has(role)", true},
-                                         Case{"kubernetes.io/hostname == 'a'", true}, Case{"row starts with ''", false},
-                                         Case{"has(rack) && role != 'x' && rack in {'7'} && role contains '-'", true}));
+INSTANTIATE_TEST_SUITE_P(
+    all, SelectorTest,
+    testing::Values(SelectorCase{"", true}, SelectorCase{"all()", true}, SelectorCase{" all( ) ", true},
+                    SelectorCase{"!all()", false}, SelectorCase{"has(rack)", true}, SelectorCase{"has(row)", false},
+                    SelectorCase{"!has(row)", true}, SelectorCase{"rack == '7'", true},
+                    SelectorCase{"rack==\"8\"", false}, SelectorCase{"rack != '8'", true},
+                    SelectorCase{"row == '7'", false}, SelectorCase{"row != '7'", true},
+                    SelectorCase{"rack in {'6', '7'}", true}, SelectorCase{"rack in {}", false},
+                    SelectorCase{"rack not in {'7'}", false}, SelectorCase{"row not in {'7'}", true},
+                    SelectorCase{"role contains 'age'", true}, SelectorCase{"role starts with 'stor'", true},
+                    SelectorCase{"role ends with 'hdd'", false}, SelectorCase{"has(rack) && has(row)", false},
+                    SelectorCase{"has(rack) || has(row) && has(row)", true},
+                    SelectorCase{"(has(rack) || has(row)) && has(row)", false},
+                    SelectorCase{"!(has(row) || rack == '8') && !!has(role)", true},
+                    SelectorCase{"kubernetes.io/hostname == 'a'", true}, SelectorCase{"row starts with ''", false},
+                    SelectorCase{"has(rack) && role != 'x' && rack in {'7'} && role contains '-'", true}));
 
 TEST(Selectors, tell_what_is_wrong_with_them) {
     const std::string deep(500, '(');

@@ -48,7 +48,7 @@ State with_session(State state, const char* node, const char* peer, bool establi
     return state;
 }
 
-struct Case {
+struct ExplainCase {
     const char* name;
     State state;
     const char* address;
@@ -57,7 +57,7 @@ struct Case {
     std::vector<const char*> wrong;  ///< one word of each problem, in order; empty: nothing is wrong
 };
 
-void PrintTo(const Case& c, std::ostream* out) {
+void PrintTo(const ExplainCase& c, std::ostream* out) {
     *out << c.name;
 }
 
@@ -66,7 +66,7 @@ State changed(State state, const std::function<void(State&)>& change) {
     return state;
 }
 
-std::vector<Case> cases() {
+std::vector<ExplainCase> cases() {
     const State vxlan = four_nodes(Backend::vxlan);
     const State bird = with_session(four_nodes(Backend::bird), "c", "198.51.100.13", true);
     const State silent = with_session(four_nodes(Backend::bird), "c", "198.51.100.13", false);
@@ -238,10 +238,10 @@ std::vector<Case> cases() {
     };
 }
 
-class Explain : public testing::TestWithParam<Case> {};
+class Explain : public testing::TestWithParam<ExplainCase> {};
 
 TEST_P(Explain, tells_the_truth) {
-    const Case& c = GetParam();
+    const ExplainCase& c = GetParam();
     const Address asked = address(c.address);
     const Explanation found = explain(c.state, asked, c.kernel);
     unsigned last = 0;

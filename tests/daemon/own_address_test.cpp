@@ -48,7 +48,7 @@ const Host kHost = host({{"lo", true, {"127.0.0.1/8", "::1/128"}},
                          // a second device while the VNI changes
                          {"weft4.77", true, {"10.65.0.0/32"}, "weft:vxlan4"}});
 
-struct Case {
+struct OwnAddressCase {
     AddressMethod method;
     Family family;
     const char* address;  ///< null: none
@@ -66,7 +66,7 @@ TEST(OwnAddress, IsFoundAsCalicosMethodsFindItAndSaysWhy) {
     const auto fixed = [](const char* text) {
         return AddressMethod{.kind = Kind::fixed, .address = *parse_interface_address(text)};
     };
-    const std::vector<Case> all{
+    const std::vector<OwnAddressCase> all{
         {{}, Family::v4, "198.51.100.11/25", "eth1 because it is the first with a global address"},
         {{}, Family::v6, "2001:db8::11/64", "eth0 because it is the first"},
         {patterns(Kind::interface, {"eth*"}), Family::v4, "198.51.100.11/25", "eth1 because it matches 'eth*'"},
@@ -98,7 +98,7 @@ TEST(OwnAddress, IsFoundAsCalicosMethodsFindItAndSaysWhy) {
         {{.kind = Kind::keep}, Family::v4, nullptr, "stays"},
     };
     const std::vector<std::string> own{"weft-tun", "vxlan.calico"};
-    for (const Case& one : all) {
+    for (const OwnAddressCase& one : all) {
         SCOPED_TRACE(to_string(one.method));
         const auto towards = one.towards == nullptr ? std::nullopt : parse_address(one.towards);
         const auto found = find_own_address(one.method, one.family, kHost, own, towards);

@@ -36,7 +36,7 @@ State converged() {
     return state;
 }
 
-struct Case {
+struct ReadinessCase {
     const char* name;
     std::function<void(State&)> change;
     std::chrono::seconds after;
@@ -45,7 +45,7 @@ struct Case {
     const char* text;  ///< in some reason; empty: no reasons
 };
 
-class ReadinessTable : public testing::TestWithParam<Case> {};
+class ReadinessTable : public testing::TestWithParam<ReadinessCase> {};
 
 TEST_P(ReadinessTable, says_whether_and_why) {
     State state = converged();
@@ -70,65 +70,68 @@ void drop(State& state, std::size_t session) {
 INSTANTIATE_TEST_SUITE_P(
     Each, ReadinessTable,
     testing::Values(
-        Case{"converged", [](State&) {}, 5s, true, Phase::ready, ""},
-        Case{"nothing_loaded", [](State& s) { s.config_loaded = false; }, 5s, false, Phase::starting, "not loaded"},
-        Case{"source_unread", [](State& s) { s.source_synced = false; }, 5s, false, Phase::config_loaded, "source"},
-        Case{"kernel_not_synced", [](State& s) { s.kernel_synced = false; }, 5s, false, Phase::source_synced, "kernel"},
-        Case{"kernel_refuses", [](State& s) { s.kernel_failures = {"route x: EPERM"}; }, 5s, false,
-             Phase::bgp_converged, "EPERM"},
-        Case{"problem_that_blocks",
-             [](State& s) {
-                 s.problems = {{"device tunl0", "no ipip module", true}};
-             },
-             5s, false, Phase::bgp_converged, "device tunl0"},
-        Case{"problem_that_warns",
-             [](State& s) {
-                 s.problems = {{"pool p", "not served", false}};
-             },
-             5s, true, Phase::ready, "pool p"},
-        Case{"bird_failed",
-             [](State& s) {
-                 s.bgp.bird = BirdState::failed;
-                 s.bgp.reason = "port 179 is taken";
-             },
-             60s, false, Phase::kernel_synced, "port 179 is taken"},
-        Case{"config_rejected",
-             [](State& s) {
-                 s.bgp.config_accepted = false;
-                 s.bgp.config_error = "line 3";
-             },
-             60s, false, Phase::kernel_synced, "line 3"},
-        Case{"one_peer_down_early", [](State& s) { drop(s, 0); }, 5s, false, Phase::bgp_configured, "node b"},
-        Case{"one_peer_down_later", [](State& s) { drop(s, 0); }, 31s, true, Phase::ready, "node b"},
-        Case{"all_peers_down_later",
-             [](State& s) {
-                 drop(s, 0);
-                 drop(s, 1);
-             },
-             31s, false, Phase::bgp_configured, "refused"},
-        Case{"no_peers", [](State& s) { s.bgp.sessions.clear(); }, 5s, true, Phase::ready, ""},
-        Case{"graceful_restart_early", [](State& s) { s.bgp.graceful_restart = true; }, 5s, false,
-             Phase::bgp_configured, "graceful restart"},
-        Case{"graceful_restart_later", [](State& s) { s.bgp.graceful_restart = true; }, 31s, true, Phase::ready,
-             "graceful restart"},
-        Case{"vxlan_never_asks_bgp",
-             [](State& s) {
-                 s.config.backend.value = Backend::vxlan;
-                 s.bgp = {};
-             },
-             5s, true, Phase::ready, ""},
-        Case{"none_never_asks_bgp",
-             [](State& s) {
-                 s.config.backend.value = Backend::none;
-                 s.bgp = {};
-             },
-             5s, true, Phase::ready, ""},
-        Case{"a_lone_node_has_no_bgp",
-             [](State& s) {
-                 s.cluster.nodes.clear();
-                 s.bgp = {};
-             },
-             5s, true, Phase::ready, ""}),
+        ReadinessCase{"converged", [](State&) {}, 5s, true, Phase::ready, ""},
+        ReadinessCase{"nothing_loaded", [](State& s) { s.config_loaded = false; }, 5s, false, Phase::starting,
+                      "not loaded"},
+        ReadinessCase{"source_unread", [](State& s) { s.source_synced = false; }, 5s, false, Phase::config_loaded,
+                      "source"},
+        ReadinessCase{"kernel_not_synced", [](State& s) { s.kernel_synced = false; }, 5s, false, Phase::source_synced,
+                      "kernel"},
+        ReadinessCase{"kernel_refuses", [](State& s) { s.kernel_failures = {"route x: EPERM"}; }, 5s, false,
+                      Phase::bgp_converged, "EPERM"},
+        ReadinessCase{"problem_that_blocks",
+                      [](State& s) {
+                          s.problems = {{"device tunl0", "no ipip module", true}};
+                      },
+                      5s, false, Phase::bgp_converged, "device tunl0"},
+        ReadinessCase{"problem_that_warns",
+                      [](State& s) {
+                          s.problems = {{"pool p", "not served", false}};
+                      },
+                      5s, true, Phase::ready, "pool p"},
+        ReadinessCase{"bird_failed",
+                      [](State& s) {
+                          s.bgp.bird = BirdState::failed;
+                          s.bgp.reason = "port 179 is taken";
+                      },
+                      60s, false, Phase::kernel_synced, "port 179 is taken"},
+        ReadinessCase{"config_rejected",
+                      [](State& s) {
+                          s.bgp.config_accepted = false;
+                          s.bgp.config_error = "line 3";
+                      },
+                      60s, false, Phase::kernel_synced, "line 3"},
+        ReadinessCase{"one_peer_down_early", [](State& s) { drop(s, 0); }, 5s, false, Phase::bgp_configured, "node b"},
+        ReadinessCase{"one_peer_down_later", [](State& s) { drop(s, 0); }, 31s, true, Phase::ready, "node b"},
+        ReadinessCase{"all_peers_down_later",
+                      [](State& s) {
+                          drop(s, 0);
+                          drop(s, 1);
+                      },
+                      31s, false, Phase::bgp_configured, "refused"},
+        ReadinessCase{"no_peers", [](State& s) { s.bgp.sessions.clear(); }, 5s, true, Phase::ready, ""},
+        ReadinessCase{"graceful_restart_early", [](State& s) { s.bgp.graceful_restart = true; }, 5s, false,
+                      Phase::bgp_configured, "graceful restart"},
+        ReadinessCase{"graceful_restart_later", [](State& s) { s.bgp.graceful_restart = true; }, 31s, true,
+                      Phase::ready, "graceful restart"},
+        ReadinessCase{"vxlan_never_asks_bgp",
+                      [](State& s) {
+                          s.config.backend.value = Backend::vxlan;
+                          s.bgp = {};
+                      },
+                      5s, true, Phase::ready, ""},
+        ReadinessCase{"none_never_asks_bgp",
+                      [](State& s) {
+                          s.config.backend.value = Backend::none;
+                          s.bgp = {};
+                      },
+                      5s, true, Phase::ready, ""},
+        ReadinessCase{"a_lone_node_has_no_bgp",
+                      [](State& s) {
+                          s.cluster.nodes.clear();
+                          s.bgp = {};
+                      },
+                      5s, true, Phase::ready, ""}),
     [](const auto& info) { return info.param.name; });
 
 }  // namespace

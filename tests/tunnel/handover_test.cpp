@@ -325,6 +325,14 @@ TEST_F(HandoverTest, blocks_of_a_node_that_is_gone_are_not_held) {
     EXPECT_EQ(way("10.65.1.0/26"), "none");
 }
 
+TEST_F(HandoverTest, what_bird_left_of_a_pool_that_is_gone_holds_no_device) {
+    settle(ipip(kAlways));
+    observed_.ipip->ours = true;
+    bird_programs("10.65.1.0/26", kBirdToB);
+    const Cluster pools_are_gone = cluster_with([](Pool& pool) { pool.cidr = P("10.66.0.0/16"); });
+    EXPECT_THAT(step(pools_are_gone).idle, ElementsAre(Device::ipip));
+}
+
 TEST(Turned, are_the_pools_whose_packets_travel_another_way) {
     EXPECT_THAT(turned(ipip(kAlways), ipip(kNever), "a"), ElementsAre(P("10.65.0.0/16")));
     EXPECT_THAT(turned(ipip(kAlways), ipip(kAlways), "a"), IsEmpty());
