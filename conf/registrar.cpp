@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "conf/json.hpp"
+#include "conf/registration_reads.hpp"
 #include "conf/text.hpp"
 
 namespace weft {
@@ -22,58 +23,11 @@ using std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::size_t kMostOperations = 100;  ///< in a transaction; etcd takes 128
-constexpr unsigned kMostRounds = 3'000;       ///< reads and changes before it pauses
+constexpr unsigned kMostRounds = 3'000;  ///< reads and changes before it pauses
 constexpr std::chrono::milliseconds kFirstPause{200};
 constexpr std::chrono::milliseconds kLongestPause{30'000};
 /// An object of this node's that is gone is written anew after so long.
 constexpr std::chrono::milliseconds kSecondLook{1'000};
-
-/// The reads that a view begins with.
-EtcdTransaction first_reads(const std::string& node) {
-    EtcdTransaction reads;
-    for (std::string& key : registration_keys(node)) reads.then.push_back(read(std::move(key)));
-    for (std::string& prefix : registration_prefixes(node)) reads.then.push_back(read_prefix(std::move(prefix)));
-    reads.then.push_back(read_prefix(alive_keys(node)));
-    reads.then.push_back(read_prefix(contender_keys(node)));
-    return reads;
-}
-
-StoreView first_view(const std::string& node, const EtcdTransacted& found) {
-    StoreView view;
-    for (const EtcdKeyValue& kv : found.read) view.there[kv.key] = kv;
-    for (const std::string& key : registration_keys(node)) {
-        if (!view.there.contains(key)) view.absent.insert(key);
-    }
-    return view;
-}
-
-/// What a step asks for, as far as one transaction goes.
-EtcdTransaction further_reads(const RegistrationStep& step) {
-    EtcdTransaction reads;
-    for (const std::string& key : step.read) {
-        if (reads.then.size() < kMostOperations) reads.then.push_back(read(key));
-    }
-    for (const std::string& key : step.probe) {
-        if (reads.then.size() < kMostOperations) reads.then.push_back(probe(key));
-    }
-    return reads;
-}
-
-void extend(StoreView& view, const EtcdTransaction& reads, const EtcdTransacted& found) {
-    std::map<std::string, const EtcdKeyValue*> by_key;
-    for (const EtcdKeyValue& kv : found.read) by_key[kv.key] = &kv;
-    for (const EtcdOperation& operation : reads.then) {
-        const auto kv = by_key.find(operation.key);
-        if (kv == by_key.end()) {
-            view.absent.insert(operation.key);
-        } else if (operation.kind == EtcdOperation::Kind::probe) {
-            view.taken.insert(operation.key);
-        } else {
-            view.there[operation.key] = *kv->second;
-        }
-    }
-}
 
 /// What a weftd says of itself.
 struct Sign {
@@ -421,85 +375,6 @@ void Registrar::hold(bool held) {
 
 const Registrar::Status& Registrar::status() const {
     return implementation_->status;
-}
-
-namespace {
-
-/// remove_node on its way; it keeps itself while requests are under way.
-struct NodeRemoval : std::enable_shared_from_this<NodeRemoval> {
-    NodeRemoval(EtcdClient& with, std::string name, std::function<void(Result<std::vector<std::string>>)> tell)
-        : client(with), node(std::move(name)), done(std::move(tell)) {}
-
-    void begin() {
-        std::vector<std::string> prefixes = registration_prefixes(node);
-        prefixes.emplace_back(kBlockKeys4);
-        prefixes.emplace_back(kBlockKeys6);
-        prefixes.push_back(alive_keys(node));
-        client.read(prefixes, [self = shared_from_this()](Result<EtcdSnapshot> all) {
-            if (!all) return self->done(all.error());
-            self->view = {};
-            for (EtcdKeyValue& kv : all->kvs) self->view.there[kv.key] = std::move(kv);
-            self->read_keys();
-        });
-    }
-
-    void read_keys() {
-        EtcdTransaction reads;
-        for (std::string& key : registration_keys(node)) reads.then.push_back(read(std::move(key)));
-        further(reads);
-    }
-
-    void further(const EtcdTransaction& reads) {
-        client.transact(reads, [self = shared_from_this(), reads](Result<EtcdTransacted> found) {
-            if (!found) return self->done(found.error());
-            extend(self->view, reads, *found);
-            self->decide();
-        });
-    }
-
-    void decide() {
-        const std::string prefix = alive_keys(node);
-        const auto sign = view.there.lower_bound(prefix);
-        if (sign != view.there.end() && sign->first.starts_with(prefix)) {
-            return done(
-                Error{fmt::format("node {} lives: its weftd was heard of less than two minutes ago; stop it there "
-                                  "first, or wait",
-                                  node)});
-        }
-        const RegistrationStep step = next_removal(node, view);
-        if (!step.read.empty()) return further(further_reads(step));
-        if (step.change) return write(*step.change, step.what);
-        if (words.empty() && step.lacks.empty()) {
-            return done(Error{fmt::format("the store knows no node {}: 'weftctl show nodes' lists them", node)});
-        }
-        words.insert(words.end(), step.lacks.begin(), step.lacks.end());
-        done(std::move(words));
-    }
-
-    void write(const EtcdTransaction& transaction, const std::string& what) {
-        client.transact(transaction, [self = shared_from_this(), what](const Result<EtcdTransacted>& written) {
-            if (!written) return self->done(written.error());
-            if (written->succeeded) self->words.push_back(what);
-            if (!written->succeeded && ++self->refusals > 100) {
-                return self->done(
-                    Error{fmt::format("node {}: its blocks change all the time: is it really gone?", self->node)});
-            }
-            self->begin();
-        });
-    }
-
-    EtcdClient& client;
-    std::string node;
-    std::function<void(Result<std::vector<std::string>>)> done;
-    StoreView view;
-    std::vector<std::string> words;
-    unsigned refusals = 0;
-};
-
-}  // namespace
-
-void remove_node(EtcdClient& client, std::string node, std::function<void(Result<std::vector<std::string>>)> done) {
-    std::make_shared<NodeRemoval>(client, std::move(node), std::move(done))->begin();
 }
 
 }  // namespace weft

@@ -74,10 +74,6 @@ class Registrar {
     std::shared_ptr<Implementation> implementation_;
 };
 
-/// Cleans up after a node that is gone; `done` is told what was done, or why it was not: it lives, is not known, or the
-/// store failed.
-void remove_node(EtcdClient& client, std::string node, std::function<void(Result<std::vector<std::string>>)> done);
-
 /// A random UUID, version 4.
 std::string random_uuid();
 

@@ -12,6 +12,7 @@
 
 #include "conf/ipam.hpp"
 #include "conf/json.hpp"
+#include "conf/node_removal.hpp"
 #include "conf/registrar.hpp"
 #include "conf/resource_rules.hpp"
 #include "conf/text.hpp"

@@ -24,9 +24,10 @@ class Handover {
     /// Calls `again` when a node has answered, a device is drained, or time has come to look at BIRD's routes.
     Handover(boost::asio::io_context& io, std::function<void(std::string cause)> again);
 
-    /// Node `node`'s cluster has changed. What was answered before stays true, and what drains goes on draining.
+    /// The cluster has changed, of which `node` is this node, and packets travel as before: what was answered stays
+    /// true, and what drains goes on draining.
     void follow(const Cluster& before, const Cluster& now, std::string_view node);
-    /// With it the way that packets travel: what was answered before tells nothing any more.
+    /// The way that packets travel has changed as well: what was answered before tells nothing any more.
     void begin(const Cluster& before, const Cluster& now, std::string_view node);
     /// What the kernel may hold now, on the way to `target`. Also fills State::still_announced.
     Desired stage(State& state, Desired target);

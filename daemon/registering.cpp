@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "conf/node_removal.hpp"
 #include "conf/registrar.hpp"
 #include "daemon/own_address.hpp"
 

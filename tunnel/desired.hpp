@@ -8,6 +8,7 @@
 // desired object's text, never of its identity.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstdint>
 #include <optional>
@@ -36,10 +37,14 @@ enum class Device : std::uint8_t {
 constexpr Device vxlan_device(Family family) {
     return family == Family::v4 ? Device::vxlan4 : Device::vxlan6;
 }
-constexpr bool is_old_device(Device device, Family family) {
-    return family == Family::v4 ? device == Device::old4 || device == Device::older4
-                                : device == Device::old6 || device == Device::older6;
+constexpr Device old_device(Family family) {
+    return family == Family::v4 ? Device::old4 : Device::old6;
 }
+constexpr Device older_device(Family family) {
+    return family == Family::v4 ? Device::older4 : Device::older6;
+}
+inline constexpr std::array kVxlanDevices{Device::vxlan4, Device::vxlan6, Device::old4,
+                                          Device::old6,   Device::older4, Device::older6};
 constexpr Device under_device(Family family) {
     return family == Family::v4 ? Device::under4 : Device::under6;
 }

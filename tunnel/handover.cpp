@@ -131,8 +131,9 @@ class Staging {
 
     /// Whether the node was reached like this before, or somebody has just bent our route: that is repaired at once.
     static bool is_a_way_to(const Echo& echo, const Route& now, const Route* birds) {
-        return is_old_device(now.via.device, echo.tunnel.family) || now.via.gateway == echo.underlay ||
-               (birds != nullptr && birds->via == now.via);
+        const Family family = echo.tunnel.family;
+        return now.via.device == old_device(family) || now.via.device == older_device(family) ||
+               now.via.gateway == echo.underlay || (birds != nullptr && birds->via == now.via);
     }
 
     const Block* block_of(const Prefix& cidr) const {

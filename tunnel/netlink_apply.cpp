@@ -117,14 +117,7 @@ class Application {
         } else if (outcome.error != 0) {
             fail(at_, outcome.error, outcome.text);
         }
-        const std::uint32_t index = outcome.usable ? outcome.index : 0;
-        if (role == Device::vxlan4) roles_.vxlan4 = index;
-        if (role == Device::vxlan6) roles_.vxlan6 = index;
-        if (role == Device::ipip) roles_.ipip = index;
-        if (role == Device::old4) roles_.old4 = index;
-        if (role == Device::old6) roles_.old6 = index;
-        if (role == Device::older4) roles_.older4 = index;
-        if (role == Device::older6) roles_.older6 = index;
+        roles_.set(role, outcome.usable ? outcome.index : 0);
     }
 
     void carry_out(Verb verb, const Neighbour& entry) {

@@ -5,8 +5,13 @@
 // dumps, hence a codec of our own.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 
 #include "tunnel/difference.hpp"
 #include "tunnel/netlink_message.hpp"
@@ -14,18 +19,32 @@
 namespace weft::netlink {
 
 /// Which interface has which role; 0: none. Both families may share one underlay device.
-struct Roles {
-    std::uint32_t vxlan4 = 0, vxlan6 = 0, ipip = 0, under4 = 0, under6 = 0, old4 = 0, old6 = 0, older4 = 0, older6 = 0;
-
+class Roles {
+  public:
+    Roles() = default;
+    Roles(std::initializer_list<std::pair<Device, std::uint32_t>> all) {
+        for (const auto& [role, index] : all) set(role, index);
+    }
     bool operator==(const Roles&) const = default;
-    std::uint32_t index(Device role) const;
+
+    std::uint32_t index(Device role) const { return indexes_.at(static_cast<std::size_t>(role)); }
     /// The role that `index` has for something of this family.
     Device role(std::uint32_t index, Family family) const;
-    bool is_vxlan(std::uint32_t index) const {
-        return index != 0 && (index == vxlan4 || index == vxlan6 || index == old4 || index == old6 || index == older4 ||
-                              index == older6);
+    bool is_vxlan(std::uint32_t index) const { return has(index, kVxlanDevices); }
+    bool is_ours(std::uint32_t index) const {
+        return index != 0 && (is_vxlan(index) || index == this->index(Device::ipip));
     }
-    bool is_ours(std::uint32_t index) const { return index != 0 && (is_vxlan(index) || index == ipip); }
+    /// Of `none` and `other` there is no one device.
+    void set(Device role, std::uint32_t index) {
+        if (role != Device::none && role != Device::other) indexes_.at(static_cast<std::size_t>(role)) = index;
+    }
+
+  private:
+    bool has(std::uint32_t index, std::span<const Device> roles) const {
+        return index != 0 && std::ranges::any_of(roles, [&](Device role) { return this->index(role) == index; });
+    }
+
+    std::array<std::uint32_t, static_cast<std::size_t>(Device::other) + 1> indexes_{};
 };
 
 struct RawHop {
@@ -87,7 +106,8 @@ std::string_view route_type_name(std::uint8_t type);
 std::string errno_name(int error);
 int address_family(Family family);
 constexpr Family vxlan_family(Device device) {
-    return device == Device::vxlan6 || is_old_device(device, Family::v6) ? Family::v6 : Family::v4;
+    const bool v6 = device == Device::vxlan6 || device == Device::old6 || device == Device::older6;
+    return v6 ? Family::v6 : Family::v4;
 }
 
 }  // namespace weft::netlink

@@ -80,32 +80,29 @@ Result<Surroundings> NetlinkKernel::State::survey(const Scope& scope) {
     auto addresses = netlink::dump_addresses(requests);
     if (!addresses) return addresses.error();
     Surroundings found;
-    Roles& roles = found.roles;
-    const auto add = [&](std::optional<Link> link, std::uint32_t& role) {
+    const auto add = [&](std::optional<Link> link, Device role) {
         if (!link) return;
-        role = link->index;
+        found.roles.set(role, link->index);
         if (std::ranges::find(found.links, link->index, &Link::index) == found.links.end()) {
             found.links.push_back(std::move(*link));
         }
     };
     auto ours = netlink::dump_links(requests, "vxlan");
     if (!ours) return ours.error();
-    const auto add_vxlan = [&](Family family, std::uint32_t& wanted, std::uint32_t& old, std::uint32_t& older) {
-        const netlink::VxlanLinks found = netlink::vxlan_links(*ours, scope, family);
-        if (found.wanted) add(*found.wanted, wanted);
-        if (found.old) add(*found.old, old);
-        if (found.older) add(*found.older, older);
-    };
-    add_vxlan(Family::v4, roles.vxlan4, roles.old4, roles.older4);
-    add_vxlan(Family::v6, roles.vxlan6, roles.old6, roles.older6);
+    for (const Family family : kFamilies) {
+        const netlink::VxlanLinks links = netlink::vxlan_links(*ours, scope, family);
+        if (links.wanted) add(*links.wanted, vxlan_device(family));
+        if (links.old) add(*links.old, old_device(family));
+        if (links.older) add(*links.older, older_device(family));
+    }
     auto ipip = netlink::find_link(requests, scope.ipip_device);
-    if (ipip && ipip->kind == "ipip") add(std::move(ipip), roles.ipip);
-    add(netlink::find_underlay(requests, *addresses, scope.own4, scope.peer4), roles.under4);
-    add(netlink::find_underlay(requests, *addresses, scope.own6, scope.peer6), roles.under6);
+    if (ipip && ipip->kind == "ipip") add(std::move(ipip), Device::ipip);
+    add(netlink::find_underlay(requests, *addresses, scope.own4, scope.peer4), Device::under4);
+    add(netlink::find_underlay(requests, *addresses, scope.own6, scope.peer6), Device::under6);
     std::ranges::sort(found.links, {}, &Link::index);
     std::erase_if(*addresses, [&](const LinkAddress& at) {
         const Address& address = at.address.address;
-        return !roles.is_ours(at.link) && address != scope.own4 && address != scope.own6;
+        return !found.roles.is_ours(at.link) && address != scope.own4 && address != scope.own6;
     });
     found.addresses = std::move(*addresses);
     return found;

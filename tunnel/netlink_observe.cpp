@@ -77,7 +77,7 @@ class Observation {
 
     void devices(const std::vector<Link>& links) {
         for (const Link& link : links) {
-            if (link.index == around_.roles.ipip) {
+            if (link.index == around_.roles.index(Device::ipip)) {
                 auto addresses = addresses_of(link.index, Family::v4);
                 const Address address = tunnel_address(addresses, Family::v4);
                 found_.ipip = ObservedIpip{{link.name, link.mtu, link.up, address},
@@ -141,13 +141,12 @@ class Observation {
     }
 
     Outcome routes() {
-        const Roles& roles = around_.roles;
         for (const Family family : kFamilies) {
             std::vector<RawRoute> raw;
             Outcome outcome = netlink::dump_routes(socket_, {family, kProtocol, 0}, raw);
             const std::size_t ours = raw.size();
-            for (const std::uint32_t device :
-                 {roles.vxlan4, roles.vxlan6, roles.old4, roles.old6, roles.older4, roles.older6}) {
+            for (const Device role : kVxlanDevices) {
+                const std::uint32_t device = around_.roles.index(role);
                 if (device != 0 && outcome.ok()) outcome = netlink::dump_routes(socket_, {family, 0, device}, raw);
             }
             // An IPv6 module that is not loaded has no routes.

@@ -231,8 +231,9 @@ Watch::Verdict Watch::judge_entry(const std::vector<Entry>& believed, const Entr
 
 Watch::Verdict Watch::judge_neighbour(const Message& message) const {
     const auto entry = parse_neighbour(message);
-    if (!entry || entry->proxy || !(entry->link == roles_.vxlan4 || entry->link == roles_.vxlan6)) return {};
-    const Device device = entry->link == roles_.vxlan4 ? Device::vxlan4 : Device::vxlan6;
+    if (!entry || entry->proxy) return {};
+    const Device device = roles_.role(entry->link, Family::v4);
+    if (device != Device::vxlan4 && device != Device::vxlan6) return {};
     const bool there = message.header.nlmsg_type == RTM_NEWNEIGH;
     if (there && entry->outline) return {};  // the device has told it in full
     Verdict verdict;

@@ -33,44 +33,12 @@ std::string errno_name(int error) {
     return name ? name : fmt::format("errno {}", error);
 }
 
-std::uint32_t Roles::index(Device role) const {
-    switch (role) {
-        case Device::vxlan4:
-            return vxlan4;
-        case Device::vxlan6:
-            return vxlan6;
-        case Device::ipip:
-            return ipip;
-        case Device::old4:
-            return old4;
-        case Device::old6:
-            return old6;
-        case Device::older4:
-            return older4;
-        case Device::older6:
-            return older6;
-        case Device::under4:
-            return under4;
-        case Device::under6:
-            return under6;
-        case Device::none:
-        case Device::other:
-            break;
-    }
-    return 0;
-}
-
 Device Roles::role(std::uint32_t index, Family family) const {
     if (index == 0) return Device::none;
-    if (index == vxlan4) return Device::vxlan4;
-    if (index == vxlan6) return Device::vxlan6;
-    if (index == ipip) return Device::ipip;
-    if (index == old4) return Device::old4;
-    if (index == old6) return Device::old6;
-    if (index == older4) return Device::older4;
-    if (index == older6) return Device::older6;
-    const std::uint32_t under = family == Family::v4 ? under4 : under6;
-    return index == under ? under_device(family) : Device::other;
+    if (index == this->index(Device::ipip)) return Device::ipip;
+    const auto vxlan = std::ranges::find(kVxlanDevices, index, [&](Device role) { return this->index(role); });
+    if (vxlan != kVxlanDevices.end()) return *vxlan;
+    return index == this->index(under_device(family)) ? under_device(family) : Device::other;
 }
 
 void write_route(Writer& writer, Verb verb, const ObservedRoute& route, const Roles& roles, std::uint32_t sequence) {

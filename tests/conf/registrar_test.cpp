@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "conf/node_removal.hpp"
 #include "conf/registrar.hpp"
 
 #include <fmt/format.h>

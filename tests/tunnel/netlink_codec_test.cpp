@@ -13,7 +13,8 @@ namespace {
 
 using namespace netlink;
 
-const Roles kRoles{.vxlan4 = 11, .vxlan6 = 12, .ipip = 13, .under4 = 2, .under6 = 2};
+const Roles kRoles{
+    {Device::vxlan4, 11}, {Device::vxlan6, 12}, {Device::ipip, 13}, {Device::under4, 2}, {Device::under6, 2}};
 
 Message first(const Writer& writer) {
     Bytes bytes = writer.bytes();

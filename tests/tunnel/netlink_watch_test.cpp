@@ -13,11 +13,7 @@ namespace {
 
 using namespace netlink;
 
-const Roles kRoles = [] {
-    Roles roles;
-    roles.vxlan4 = 11;
-    return roles;
-}();
+const Roles kRoles{{Device::vxlan4, 11}};
 const FdbEntry kEntry{Device::vxlan4, *parse_mac("66:00:00:00:00:01"), A("192.0.2.1")};
 
 /// A watch that believes in kEntry.
@@ -35,7 +31,7 @@ class WatchTest : public testing::Test {
         writer.begin(RTM_NEWNEIGH, 0, 0);
         ndmsg header{};
         header.ndm_family = AF_BRIDGE;
-        header.ndm_ifindex = static_cast<int>(kRoles.vxlan4);
+        header.ndm_ifindex = static_cast<int>(kRoles.index(Device::vxlan4));
         header.ndm_state = NUD_PERMANENT;
         writer.fixed(header);
         writer.put_mac(NDA_LLADDR, entry.mac);
