@@ -20,6 +20,12 @@ constexpr std::size_t kLongestLine =
     32UL * 1024 * 1024;                      ///< an event is at most 1.5 MiB, and etcd fragments more of them
 constexpr unsigned kMostOlder = 3;           ///< streams in a row at a revision before the one that was read
 constexpr std::chrono::seconds kSteady{10};  ///< a stream that lasted so long does not count as a failure
+/// A stream's watches are asked for in one body, of which etcd's JSON gateway reads 512 bytes at first. If it begins to
+/// answer before it has read on, the HTTP server throws the rest away (Go's net/http, cw.writeHeader), and those
+/// watches never come to be: with etcd 3.4 up to 3 streams in 100, by load. All that do are confirmed together, so that
+/// it shows soon.
+constexpr std::chrono::milliseconds kTogether{1'000};
+constexpr unsigned kMostPartial = 5;  ///< such streams in a row; they are no trouble to tell of
 
 }  // namespace
 
@@ -81,7 +87,8 @@ struct EtcdWatch::Implementation : std::enable_shared_from_this<EtcdWatch::Imple
         silence.expires_after(patience);
         silence.async_wait(still([](Implementation& self, const error_code& stopped) {
             if (stopped) return;
-            if (!self.up()) return self.failed(self.named("it does not confirm the watch"));
+            const bool partly = !self.up() && self.created > 0 && ++self.partial < kMostPartial;
+            if (!self.up() && !partly) return self.failed(self.named("it does not confirm the watch"));
             self.open();
         }));
     }
@@ -151,8 +158,8 @@ struct EtcdWatch::Implementation : std::enable_shared_from_this<EtcdWatch::Imple
             if (cluster_id != message.header.cluster_id)
                 return give_up(named("another etcd cluster answers there now"));
         }
-        listen_on();
         if (message.created) return confirmed(message);
+        if (up()) listen_on();
         if (message.watch < 0 || static_cast<std::size_t>(message.watch) >= created) {
             return failed(named("events of a watch that was not asked for"));
         }
@@ -180,9 +187,10 @@ struct EtcdWatch::Implementation : std::enable_shared_from_this<EtcdWatch::Imple
             if (++older >= kMostOlder) return give_up(named("its store is older than it was"));
             return failed(named("it has not seen yet what others have"));
         }
-        ++created;
+        if (++created == 1) listen(std::min(kTogether, client.options().patience));
         if (!up()) return;
-        older = 0;
+        listen_on();
+        older = partial = 0;
         logged_in_anew = false;
         if (troubled) tell_trouble({});
     }
@@ -220,6 +228,7 @@ struct EtcdWatch::Implementation : std::enable_shared_from_this<EtcdWatch::Imple
     std::size_t created = 0;  ///< watches that this stream has confirmed
     unsigned failures = 0;    ///< in a row
     unsigned older = 0;
+    unsigned partial = 0;         ///< streams in a row on which only some watches were confirmed
     bool logged_in_anew = false;  ///< since a stream was up last
     bool troubled = false;
     steady_clock::time_point opened;
